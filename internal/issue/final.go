@@ -1,0 +1,155 @@
+package issue
+
+import (
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"fmt"
+	"net"
+	"net/url"
+
+	"golang.org/x/crypto/cryptobyte"
+	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
+
+	"github.com/signet-ca/signet/internal/fault"
+)
+
+// allNames are the names of a certificate including those of kinds we only know to exist.
+type allNames struct {
+	Names
+	Other []string // kinds without a rule of ours, by their tag: "otherName", "directoryName", …
+}
+
+// finalNames decodes the names of a to-be-signed certificate, from its raw subject
+// alternative name extension if there is one: rules must see what relying parties will.
+func finalNames(cert *x509.Certificate) (allNames, error) {
+	for _, ext := range cert.ExtraExtensions {
+		if ext.Id.Equal(oidSubjectAltName) {
+			return decodeSAN(ext.Value)
+		}
+	}
+	return allNames{Names: CertificateNames(cert)}, nil
+}
+
+// sanTags names the choices of GeneralName (RFC 5280, Section 4.2.1.6).
+var sanTags = [...]string{"otherName", "rfc822Name", "dNSName", "x400Address", "directoryName",
+	"ediPartyName", "uniformResourceIdentifier", "iPAddress", "registeredID"}
+
+// decodeSAN reads a subject alternative name extension, every kind of name in it.
+func decodeSAN(der []byte) (allNames, error) {
+	var all allNames
+	bad := func(why string) (allNames, error) {
+		return all, fault.New(fault.Invalid, "the subject alternative names cannot be read: %s", why)
+	}
+	in := cryptobyte.String(der)
+	var seq cryptobyte.String
+	if !in.ReadASN1(&seq, cbasn1.SEQUENCE) || !in.Empty() {
+		return bad("not one sequence")
+	}
+	for !seq.Empty() {
+		var value cryptobyte.String
+		var tag cbasn1.Tag
+		if !seq.ReadAnyASN1(&value, &tag) {
+			return bad("a name is cut off")
+		}
+		number := int(tag & 0x1f)
+		if tag&0x80 == 0 || number >= len(sanTags) {
+			return bad(fmt.Sprintf("a name with the unknown tag %#x", uint8(tag)))
+		}
+		switch number {
+		case 1:
+			all.Emails = append(all.Emails, string(value))
+		case 2:
+			all.DNS = append(all.DNS, string(value))
+		case 6:
+			u, err := url.Parse(string(value))
+			if err != nil {
+				return bad("a URI that is none")
+			}
+			all.URIs = append(all.URIs, u)
+		case 7:
+			if len(value) != net.IPv4len && len(value) != net.IPv6len {
+				return bad("an IP address of a length that no address has")
+			}
+			all.IPs = append(all.IPs, net.IP(value))
+		default:
+			all.Other = append(all.Other, sanTags[number])
+		}
+	}
+	return all, nil
+}
+
+// otherNames lists the kinds of names in a request that crypto/x509 does not show.
+func otherNames(exts []pkix.Extension) ([]string, error) {
+	for _, ext := range exts {
+		if ext.Id.Equal(oidSubjectAltName) {
+			all, err := decodeSAN(ext.Value)
+			return all.Other, err
+		}
+	}
+	return nil, nil
+}
+
+func hasExtension(exts []pkix.Extension, id asn1.ObjectIdentifier) bool {
+	for _, ext := range exts {
+		if ext.Id.Equal(id) {
+			return true
+		}
+	}
+	return false
+}
+
+// checkNames is the last look at the names: their form and the name constraints of our own
+// issuers.
+func checkNames(a *Authority, commonName string, names allNames) error {
+	if err := checkText("common name", commonName, true); err != nil {
+		return err
+	}
+	for _, list := range []struct {
+		kind  string
+		names []string
+	}{{"DNS name", names.DNS}, {"email address", names.Emails}, {"URI", names.uriStrings()}} {
+		for _, s := range list.names {
+			if err := checkText(list.kind, s, false); err != nil {
+				return err
+			}
+		}
+	}
+	return checkConstraints(a, names.Names)
+}
+
+// Bounds on one name, in bytes: RFC 5280 Appendix A for common names, RFC 1035 for DNS.
+const (
+	maxCommonName = 64
+	maxName       = 2048
+	maxDNSName    = 253
+)
+
+// checkText refuses names that relying parties read differently from us: control
+// characters, commas in host names, what is not ASCII where the type is IA5String.
+func checkText(kind, s string, free bool) error {
+	limit := maxName
+	switch kind {
+	case "common name":
+		limit = maxCommonName * 4 // old CAs and clients exceed the 64 of the standard
+	case "DNS name":
+		limit = maxDNSName
+	}
+	if len(s) > limit {
+		return fault.New(fault.Denied, "a %s of %d bytes is too long; %d is the most", kind, len(s), limit)
+	}
+	if s == "" && !free {
+		return fault.New(fault.Denied, "an empty %s cannot be certified", kind)
+	}
+	for _, r := range s {
+		switch {
+		case r < 0x20 || r == 0x7f || r == 0xfffd:
+			return fault.New(fault.Denied, "the %s %q contains a control character", kind, s)
+		case r > 0x7f && !free:
+			return fault.New(fault.Denied, "the %s %q is not ASCII; write international names in their ASCII form (xn--…)", kind, s)
+		case r == ',' && kind == "DNS name":
+			return fault.New(fault.Denied, "the DNS name %q contains a comma; ask for each name on its own", s)
+		}
+	}
+	return nil
+}

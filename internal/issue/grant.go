@@ -1,0 +1,70 @@
+// Package issue drafts, checks and seals certificates.
+//
+// Every door ends with a [Grant]: who proved themselves and the most they may receive. From
+// a Grant and what was asked comes a draft; only a draft that passed Check can be sealed,
+// and the compiler holds us to it.
+package issue
+
+import (
+	"crypto"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"time"
+)
+
+// Grant says who proved themselves and the most they may receive. Its zero value grants
+// nothing.
+type Grant struct {
+	Provisioner string         // record ID: for log, store and later renewals
+	Profile     *Profile       // lifetimes, extension, name rules; never nil in a usable Grant
+	Subject     string         // who asked; the common name of the default certificate
+	Names       Names          // what may be certified; the zero value is nothing
+	CommonNames []string       // what a request's common name may be, besides empty
+	Bind        Binding        // which key or request the proof is tied to
+	NotBefore   time.Time      // the proof's own begin, which bounds the certificate; zero: unbounded
+	NotAfter    time.Time      // the proof's own end, which bounds the certificate; zero: unbounded
+	Once        Once           // how the proof is used up; the zero value may be repeated
+	Proof       Proof          // certificate behind the proof, if any
+	Claims      map[string]any // verified facts, for templates and webhooks
+	RA          []byte         // JSON of a registration authority's own data, stored with the certificate
+}
+
+// Once says how a proof is used up: by an entry under Key in the store.
+type Once struct {
+	Key       string    // hash of what identifies the proof; "" means it may be used again
+	ExpiresAt time.Time // when the entry may be forgotten; zero: never
+}
+
+// Proof is the certificate behind a proof.
+type Proof struct {
+	X509 *x509.Certificate // leaf whose key signed the proof; nil if there was none
+}
+
+// Binding ties a proof to one key or one request (RFC 7800). Every set member must hold.
+type Binding struct {
+	RequestSHA256 []byte           // SHA-256 of the only certificate request allowed, DER
+	Key           crypto.PublicKey // the only subject key allowed
+	KeyThumbprint string           // RFC 7638 thumbprint of the only subject key allowed
+	ClientSHA256  []byte           // SHA-256 of the TLS client certificate that must present the request, DER
+}
+
+// Profile is what a provisioner's configuration says about its certificates. It is built
+// once at load and shared by all requests; nobody changes it afterwards.
+type Profile struct {
+	Authority        *Authority // rules of the whole CA
+	TLS              Lifetimes  // X.509 leaves
+	Extension        *Extension // provisioner extension; nil leaves it out
+	RenewalDisabled  bool       // no renewal, no rekey
+	RenewAfterExpiry bool       // an expired certificate may still be renewed
+}
+
+// Lifetimes bound a certificate's validity. Backdate is allowed on top of Max.
+type Lifetimes struct{ Min, Max, Default time.Duration }
+
+// Authority holds the rules that all provisioners of one CA share. Immutable after load.
+type Authority struct {
+	Chain    []*x509.Certificate // issuing certificate first, then what leads to the root; no root
+	Root     *x509.Certificate   // the anchor of Chain, for name constraints; may be nil
+	Backdate time.Duration       // subtracted from now where the request sets no NotBefore
+	Subject  pkix.Name           // fills what a default subject leaves empty
+}

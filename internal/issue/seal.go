@@ -1,0 +1,82 @@
+package issue
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/x509"
+	"fmt"
+
+	"github.com/signet-ca/signet/internal/fault"
+	"github.com/signet-ca/signet/internal/keys"
+)
+
+// Local seals with a key of our own. It is immutable and used by all requests at once.
+type Local struct {
+	chain  []*x509.Certificate
+	signer crypto.Signer
+	alg    x509.SignatureAlgorithm
+	count  func(error)
+}
+
+// NewLocal pairs the issuing chain (issuing certificate first) with its key. count is told
+// of every signature made or missed; nil counts nothing.
+func NewLocal(chain []*x509.Certificate, signer crypto.Signer, count func(error)) (*Local, error) {
+	if len(chain) == 0 {
+		return nil, fault.New(fault.Invalid, "there is no issuing certificate")
+	}
+	if !keys.SamePublicKey(chain[0].PublicKey, signer.Public()) {
+		return nil, fault.New(fault.Invalid, "the issuing key does not belong to the issuing certificate %q; check that crt and key are one pair", chain[0].Subject)
+	}
+	if count == nil {
+		count = func(error) {}
+	}
+	return &Local{chain: chain, signer: signer, alg: sealAlgorithm(chain[0]), count: count}, nil
+}
+
+// sealAlgorithm keeps the RSA scheme of the issuing certificate's own signature, PSS
+// included; zero lets crypto/x509 choose by key.
+func sealAlgorithm(issuer *x509.Certificate) x509.SignatureAlgorithm {
+	if issuer.PublicKeyAlgorithm != x509.RSA {
+		return 0
+	}
+	switch alg := issuer.SignatureAlgorithm; alg {
+	case x509.SHA256WithRSA, x509.SHA384WithRSA, x509.SHA512WithRSA,
+		x509.SHA256WithRSAPSS, x509.SHA384WithRSAPSS, x509.SHA512WithRSAPSS:
+		return alg
+	}
+	return 0
+}
+
+// SealX509 signs a checked certificate and gives the chain: the leaf, then the issuing
+// certificates, no root. It is the only line of the house that signs leaves.
+func (l *Local) SealX509(_ context.Context, c *CheckedX509) ([]*x509.Certificate, error) {
+	template := *c.cert
+	template.SignatureAlgorithm = l.alg
+	der, err := x509.CreateCertificate(rand.Reader, &template, l.chain[0], template.PublicKey, l.signer)
+	l.count(err)
+	if err != nil {
+		return nil, fmt.Errorf("sign the certificate of %q: %w", c.cert.Subject, err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, fmt.Errorf("read back the certificate of %q: %w", c.cert.Subject, err)
+	}
+	return append([]*x509.Certificate{leaf}, l.chain...), nil
+}
+
+// Issuer is the issuing certificate.
+func (l *Local) Issuer() *x509.Certificate { return l.chain[0] }
+
+// Chain is the issuing chain, issuing certificate first, no root.
+func (l *Local) Chain() []*x509.Certificate { return l.chain }
+
+// SealCRL signs a certificate revocation list (RFC 5280, Section 5).
+func (l *Local) SealCRL(list *x509.RevocationList) ([]byte, error) {
+	der, err := x509.CreateRevocationList(rand.Reader, list, l.chain[0], l.signer)
+	l.count(err)
+	if err != nil {
+		return nil, fmt.Errorf("sign the revocation list %s: %w", list.Number, err)
+	}
+	return der, nil
+}

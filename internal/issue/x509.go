@@ -1,0 +1,195 @@
+package issue
+
+import (
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"fmt"
+	"math/big"
+	"time"
+
+	"github.com/signet-ca/signet/internal/fault"
+	"github.com/signet-ca/signet/internal/keys"
+)
+
+// X509Ask is what somebody asks for: parsed once, at the door.
+type X509Ask struct {
+	Request   *x509.CertificateRequest // its signature was checked by CheckRequest
+	NotBefore Moment                   // relative to now
+	NotAfter  Moment                   // relative to the resolved begin
+	Client    *x509.Certificate        // TLS client certificate of the request; may be nil
+}
+
+// X509Draft is a certificate nobody has checked yet.
+type X509Draft struct {
+	grant   *Grant
+	cert    *x509.Certificate // to be signed; PublicKey set
+	renewal bool
+}
+
+// CheckedX509 is a draft that passed Check. Only an issuer can do something with it.
+type CheckedX509 struct {
+	cert  *x509.Certificate
+	names Names
+}
+
+// CheckRequest verifies a request's own signature (RFC 2986), so that nobody gets a
+// certificate for a key they do not hold. SHA-1 and older hashes do not count.
+func CheckRequest(r *x509.CertificateRequest) error {
+	switch r.SignatureAlgorithm {
+	case x509.MD5WithRSA, x509.SHA1WithRSA, x509.ECDSAWithSHA1, x509.DSAWithSHA1:
+		return fault.New(fault.Invalid, "the certificate request is signed with %s, which is too weak; sign it with SHA-256 or better", r.SignatureAlgorithm)
+	}
+	if err := r.CheckSignature(); err != nil {
+		return fault.Wrap(err, fault.Invalid, "the signature of the certificate request does not fit its public key")
+	}
+	return nil
+}
+
+// NewX509 drafts the default leaf from a grant: the subject and the names come from the
+// grant, the key from the request, which may name no more than the grant covers.
+func NewX509(g *Grant, ask *X509Ask, now time.Time) (*X509Draft, error) {
+	if g == nil || g.Profile == nil || g.Profile.Authority == nil {
+		return nil, fault.New(fault.Denied, "nothing was granted")
+	}
+	if err := admitRequest(g, ask); err != nil {
+		return nil, err
+	}
+	cert := &x509.Certificate{
+		Subject:        pkix.Name{CommonName: g.Subject},
+		DNSNames:       g.Names.DNS,
+		IPAddresses:    g.Names.IPs,
+		EmailAddresses: g.Names.Emails,
+		URIs:           g.Names.URIs,
+		KeyUsage:       leafUsage(ask.Request.PublicKey),
+		ExtKeyUsage:    []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+		PublicKey:      ask.Request.PublicKey,
+	}
+	fillSubject(&cert.Subject, &g.Profile.Authority.Subject)
+	if err := addExtension(cert, g.Profile.Extension); err != nil {
+		return nil, err
+	}
+	cert.NotBefore, cert.NotAfter = validity(g, ask, now)
+	return &X509Draft{grant: g, cert: cert}, nil
+}
+
+// leafUsage is the key usage of a leaf: RSA keys may also transport keys.
+func leafUsage(pub crypto.PublicKey) x509.KeyUsage {
+	if _, ok := pub.(*rsa.PublicKey); ok {
+		return x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment
+	}
+	return x509.KeyUsageDigitalSignature
+}
+
+// addExtension puts the provisioner extension in, in place of any other with its OID: a
+// stranger must not choose which provisioner a certificate claims.
+func addExtension(cert *x509.Certificate, e *Extension) error {
+	kept := cert.ExtraExtensions[:0:0]
+	for _, ext := range cert.ExtraExtensions {
+		if !ext.Id.Equal(OIDProvisioner) {
+			kept = append(kept, ext)
+		}
+	}
+	cert.ExtraExtensions = kept
+	if e == nil {
+		return nil
+	}
+	ext, err := e.Marshal()
+	if err != nil {
+		return err
+	}
+	cert.ExtraExtensions = append(cert.ExtraExtensions, ext)
+	return nil
+}
+
+// fillSubject gives a subject the defaults of the authority where it says nothing itself.
+func fillSubject(s, defaults *pkix.Name) {
+	fill := func(to *[]string, from []string) {
+		if len(*to) == 0 {
+			*to = from
+		}
+	}
+	fill(&s.Country, defaults.Country)
+	fill(&s.Organization, defaults.Organization)
+	fill(&s.OrganizationalUnit, defaults.OrganizationalUnit)
+	fill(&s.Locality, defaults.Locality)
+	fill(&s.Province, defaults.Province)
+	fill(&s.StreetAddress, defaults.StreetAddress)
+	if s.SerialNumber == "" {
+		s.SerialNumber = defaults.SerialNumber
+	}
+	if s.CommonName == "" {
+		s.CommonName = defaults.CommonName
+	}
+}
+
+// Check looks at the certificate as it would be signed: key, validity, names, constraints.
+// What passes can be sealed.
+func (d *X509Draft) Check(now time.Time) (*CheckedX509, error) {
+	a := d.grant.Profile.Authority
+	if err := CheckKey(d.cert.PublicKey); err != nil {
+		return nil, err
+	}
+	if d.cert.IsCA {
+		return nil, fault.New(fault.Denied, "this would be a CA certificate, which this way never issues")
+	}
+	if d.renewal {
+		if err := checkIssuerBounds(a, d.cert.NotBefore, d.cert.NotAfter); err != nil {
+			return nil, err
+		}
+	} else if err := checkValidity(d.grant, d.cert.NotBefore, d.cert.NotAfter, now); err != nil {
+		return nil, err
+	}
+	names, err := finalNames(d.cert)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkNames(a, d.cert.Subject.CommonName, names); err != nil {
+		return nil, err
+	}
+	return d.complete(names.Names)
+}
+
+// complete adds what only a checked certificate gets: a serial number and the identifiers
+// of both keys.
+func (d *X509Draft) complete(names Names) (*CheckedX509, error) {
+	cert := d.cert
+	if cert.SerialNumber == nil {
+		serial, err := NewSerial()
+		if err != nil {
+			return nil, err
+		}
+		cert.SerialNumber = serial
+	}
+	if !hasExtension(cert.ExtraExtensions, oidSubjectKeyID) && len(cert.SubjectKeyId) == 0 {
+		skid, err := keys.SubjectKeyID(cert.PublicKey)
+		if err != nil {
+			return nil, fmt.Errorf("identify the subject key: %w", err)
+		}
+		cert.SubjectKeyId = skid
+	}
+	return &CheckedX509{cert: cert, names: names}, nil
+}
+
+// NewSerial draws a serial number: positive, 127 random bits, so that its DER never takes
+// more than 16 octets (RFC 5280, Section 4.1.2.2 allows 20).
+func NewSerial() (*big.Int, error) {
+	var b [16]byte
+	for {
+		if _, err := rand.Read(b[:]); err != nil {
+			return nil, fmt.Errorf("draw a serial number: %w", err)
+		}
+		b[0] &= 0x7f // the sign bit stays free
+		if n := new(big.Int).SetBytes(b[:]); n.Sign() > 0 {
+			return n, nil
+		}
+	}
+}
+
+// Subject is the common name the certificate would carry.
+func (c *CheckedX509) Subject() string { return c.cert.Subject.CommonName }
+
+// Names are those of the certificate as it would be signed.
+func (c *CheckedX509) Names() Names { return c.names }

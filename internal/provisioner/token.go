@@ -1,0 +1,185 @@
+package provisioner
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"math"
+	"strings"
+	"time"
+
+	jose "github.com/go-jose/go-jose/v4"
+
+	"github.com/signet-ca/signet/internal/fault"
+	"github.com/signet-ca/signet/internal/strict"
+)
+
+// MaxTokenSize bounds a token in bytes, before anything is parsed.
+const MaxTokenSize = 64 << 10
+
+// leeway is how far clocks may be apart.
+const leeway = 60 * time.Second
+
+// signatureAlgorithms are those any token may use; each kind narrows them to its key.
+var signatureAlgorithms = []jose.SignatureAlgorithm{
+	jose.ES256, jose.ES384, jose.ES512,
+	jose.RS256, jose.RS384, jose.RS512,
+	jose.PS256, jose.PS384, jose.PS512,
+	jose.EdDSA,
+}
+
+// Token is a JWT taken apart once (RFC 7519). Nothing in it is verified until VerifyBy.
+type Token struct {
+	Header
+	TokenClaims
+	At      time.Time // when it is looked at
+	jws     *jose.JSONWebSignature
+	payload []byte
+}
+
+// Header is the protected header of a token (RFC 7515, Section 4.1).
+type Header struct {
+	Algorithm   string          `json:"alg"`
+	KeyID       string          `json:"kid"`
+	X5C         []string        `json:"x5c"`
+	X5CInsecure []string        `json:"x5cInsecure"`
+	Critical    json.RawMessage `json:"crit"`
+}
+
+// TokenClaims are the claims of a token that the CA looks at.
+type TokenClaims struct {
+	Issuer          string          `json:"iss"`
+	Subject         string          `json:"sub"`
+	Audience        Audience        `json:"aud"`
+	Expiry          *Date           `json:"exp"`
+	NotBefore       *Date           `json:"nbf"`
+	IssuedAt        *Date           `json:"iat"`
+	ID              string          `json:"jti"`
+	SANs            []string        `json:"sans"`
+	Confirmation    json.RawMessage `json:"cnf"`
+	Step            *StepClaims     `json:"step"`
+	AuthorizedParty string          `json:"azp"`
+	Email           string          `json:"email"`
+	TenantID        string          `json:"tid"`
+	Nonce           string          `json:"nonce"`
+}
+
+// StepClaims say what an SSH certificate should be, and carry a registration authority's
+// own data.
+type StepClaims struct {
+	SSH json.RawMessage `json:"ssh"`
+	RA  json.RawMessage `json:"ra"`
+}
+
+// Audience is one string or a list of them.
+type Audience []string
+
+// UnmarshalJSON reads a string or a list of strings.
+func (a *Audience) UnmarshalJSON(data []byte) error {
+	var one string
+	if json.Unmarshal(data, &one) == nil {
+		*a = Audience{one}
+		return nil
+	}
+	var many []string
+	if err := json.Unmarshal(data, &many); err != nil {
+		return errors.New("aud is neither a string nor a list of strings")
+	}
+	*a = many
+	return nil
+}
+
+// Date is a NumericDate: seconds since 1970, with a fraction or without.
+type Date float64
+
+// Time is the date as a time.
+func (d *Date) Time() time.Time {
+	if d == nil {
+		return time.Time{}
+	}
+	whole, part := math.Modf(float64(*d))
+	return time.Unix(int64(whole), int64(part*1e9)).UTC()
+}
+
+// valid: dates beyond the year 9999 or before 1970 are nobody's honest clock.
+func (d *Date) valid() bool {
+	return d == nil || (float64(*d) >= 0 && float64(*d) <= 253402300799)
+}
+
+// ParseToken takes a compact JWS apart: one signature, bounded, no unknown critical header.
+// White space around it is cut off, since token files end in newlines.
+func ParseToken(raw string, now time.Time) (*Token, error) {
+	raw = strings.TrimSpace(raw)
+	if len(raw) > MaxTokenSize {
+		return nil, fault.New(fault.TooLarge, "the token is %d bytes long; %d is the most", len(raw), MaxTokenSize)
+	}
+	if strings.Count(raw, ".") != 2 || strings.ContainsAny(raw, " \t\r\n") {
+		return nil, badToken(nil, "it is not a signed token in compact form (header.payload.signature)")
+	}
+	jws, err := jose.ParseSignedCompact(raw, signatureAlgorithms)
+	if err != nil {
+		return nil, badToken(err, "it is not a signed token with an algorithm this CA accepts")
+	}
+	t := &Token{At: now, jws: jws, payload: jws.UnsafePayloadWithoutVerification()}
+	head, err := base64.RawURLEncoding.DecodeString(raw[:strings.IndexByte(raw, '.')])
+	if err != nil {
+		return nil, badToken(err, "its header is not base64url")
+	}
+	if err := strict.Decode(head, &t.Header); err != nil {
+		return nil, badToken(err, "its header is no proper JSON object")
+	}
+	if t.Critical != nil {
+		return nil, badToken(nil, "its header marks extensions as critical (crit) that this CA does not know")
+	}
+	if err := strict.Decode(t.payload, &t.TokenClaims); err != nil {
+		return nil, badToken(err, "its claims are no proper JSON object")
+	}
+	if !t.Expiry.valid() || !t.NotBefore.valid() || !t.IssuedAt.valid() {
+		return nil, badToken(nil, "a date in it (exp, nbf, iat) is out of range")
+	}
+	return t, nil
+}
+
+func badToken(cause error, why string) error {
+	return fault.Wrap(cause, fault.Unproven, "the token cannot be read: %s", why)
+}
+
+// VerifyBy checks the signature with a key and only the algorithms that fit it.
+func (t *Token) VerifyBy(key any, algs []jose.SignatureAlgorithm) error {
+	fits := false
+	for _, a := range algs {
+		fits = fits || string(a) == t.Algorithm
+	}
+	if !fits {
+		return fault.New(fault.Unproven, "the token is signed with %s, which does not fit the provisioner's key", t.Algorithm)
+	}
+	payload, err := t.jws.Verify(key)
+	if err != nil || !bytes.Equal(payload, t.payload) {
+		return fault.Wrap(err, fault.Unproven, "the signature of the token does not fit the provisioner's key")
+	}
+	return nil
+}
+
+// CheckTimes applies exp, nbf and iat with a leeway of a minute for clocks that differ.
+func (t *Token) CheckTimes() error {
+	if t.Expiry != nil && t.At.Add(-leeway).After(t.Expiry.Time()) {
+		return fault.New(fault.Unproven, "the token expired at %s; make a new one, or set the clock that is wrong (this one shows %s)", stamp(t.Expiry.Time()), stamp(t.At))
+	}
+	if t.NotBefore != nil && t.At.Add(leeway).Before(t.NotBefore.Time()) {
+		return fault.New(fault.Unproven, "the token is not valid before %s; the clock here shows %s", stamp(t.NotBefore.Time()), stamp(t.At))
+	}
+	if t.IssuedAt != nil && t.At.Add(leeway).Before(t.IssuedAt.Time()) {
+		return fault.New(fault.Unproven, "the token claims to be issued at %s, in the future; the clock here shows %s", stamp(t.IssuedAt.Time()), stamp(t.At))
+	}
+	return nil
+}
+
+// Claims are all claims as decoded JSON, for templates.
+func (t *Token) Claims() map[string]any {
+	var all map[string]any
+	_ = json.Unmarshal(t.payload, &all) // decoded before without an error
+	return all
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
