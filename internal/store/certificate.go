@@ -1,0 +1,281 @@
+package store
+
+import (
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"strings"
+	"time"
+)
+
+// Name is one name that a certificate carries.
+type Name struct {
+	Kind  string // cn, dns, ip, email, uri, principal or other
+	Value string
+}
+
+// Certificate is the record of one certificate that was issued.
+type Certificate struct {
+	ID     int64  // place in lists, given by the store; rises with time
+	Serial string // lower-case hex without leading zeros, for SSH as well
+	Type   string // x509, ssh-user or ssh-host
+
+	ProvisionerID, ProvisionerName, ProvisionerType string
+
+	Subject     string // who asked
+	KeyID       string // fingerprint of the certified key
+	IssuerKeyID string // fingerprint of the key that signed
+	Names       []Name
+
+	NotBefore, NotAfter, IssuedAt time.Time // kept to the second, in UTC
+
+	Raw         []byte // DER, or the SSH wire form
+	RenewedFrom string // serial of the predecessor; "" if there is none
+	RA          []byte // JSON of the registration authority's data; nil if there is none
+}
+
+const insertCertificate = `INSERT INTO certificates (id, class, serial, type,
+	provisioner_id, provisioner_name, provisioner_type, subject, key_id, issuer_key_id, names,
+	not_before, not_after, issued_at, raw, renewed_from, ra)
+	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+
+const insertName = `INSERT INTO certificate_names (kind, value, certificate_id) VALUES (?, ?, ?)`
+
+// AddCertificate records a certificate; ErrExists if its serial is taken. It sets c.ID.
+func (tx *Tx) AddCertificate(c *Certificate) error {
+	class, err := c.check()
+	if err != nil {
+		return fmt.Errorf("record certificate: %w", err)
+	}
+	names, err := json.Marshal(c.Names)
+	if err != nil {
+		return fmt.Errorf("record certificate %s: %w", c.Serial, err)
+	}
+	c.ID = tx.store.nextID()
+	err = tx.insert(insertCertificate, c.ID, class, c.Serial, c.Type,
+		c.ProvisionerID, text(c.ProvisionerName), text(c.ProvisionerType),
+		text(c.Subject), text(c.KeyID), text(c.IssuerKeyID), text(string(names)),
+		seconds(c.NotBefore), seconds(c.NotAfter), seconds(c.IssuedAt), c.Raw, c.RenewedFrom, c.RA)
+	if err != nil {
+		return fmt.Errorf("record certificate %s: %w", c.Serial, err)
+	}
+	for _, n := range distinct(c.Names) {
+		if err := tx.insert(insertName, n.Kind, n.Value, c.ID); err != nil {
+			return fmt.Errorf("record names of certificate %s: %w", c.Serial, err)
+		}
+	}
+	return nil
+}
+
+// check finds what no database could store, and the space its serial lives in.
+func (c *Certificate) check() (string, error) {
+	cl, err := class(c.Type)
+	if err == nil && c.Type == "ssh" {
+		err = errors.New("type ssh does not say whether user or host")
+	}
+	if c.RenewedFrom != "" {
+		err = errors.Join(err, serialNumber(c.RenewedFrom))
+	}
+	for _, n := range c.Names {
+		err = errors.Join(err, key("kind of name", n.Kind, 16))
+	}
+	if len(c.Raw) == 0 {
+		err = errors.Join(err, errors.New("the certificate itself is missing"))
+	}
+	return cl, errors.Join(err, serialNumber(c.Serial), key("provisioner ID", c.ProvisionerID, 512))
+}
+
+// distinct is the names in the form we search them by, each once.
+func distinct(names []Name) []Name {
+	out := make([]Name, 0, len(names))
+	seen := make(map[Name]bool, len(names))
+	for _, n := range names {
+		n.Value = searched(n)
+		if !seen[n] {
+			seen[n] = true
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// searched is a name as its index holds it: lower-case where case means nothing (RFC 4343
+// for DNS), and a digest where a name outgrows what an index can hold.
+func searched(n Name) string {
+	v := text(n.Value)
+	if n.Kind == "dns" {
+		v = strings.ToLower(v)
+	}
+	if len(v) > 255 {
+		sum := sha256.Sum256([]byte(v))
+		v = "sha256:" + hex.EncodeToString(sum[:])
+	}
+	return v
+}
+
+const certificateColumns = `c.id, c.serial, c.type, c.provisioner_id, c.provisioner_name,
+	c.provisioner_type, c.subject, c.key_id, c.issuer_key_id, c.names,
+	c.not_before, c.not_after, c.issued_at, c.raw, c.renewed_from, c.ra`
+
+// scanCertificate reads certificateColumns.
+func scanCertificate(scan func(...any) error) (*Certificate, error) {
+	var c Certificate
+	var names string
+	var notBefore, notAfter, issuedAt int64
+	err := scan(&c.ID, &c.Serial, &c.Type, &c.ProvisionerID, &c.ProvisionerName, &c.ProvisionerType,
+		&c.Subject, &c.KeyID, &c.IssuerKeyID, &names, &notBefore, &notAfter, &issuedAt,
+		&c.Raw, &c.RenewedFrom, &c.RA)
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal([]byte(names), &c.Names); err != nil {
+		return nil, fmt.Errorf("names of certificate %s in the database: %w", c.Serial, err)
+	}
+	c.NotBefore, c.NotAfter, c.IssuedAt = moment(notBefore), moment(notAfter), moment(issuedAt)
+	return &c, nil
+}
+
+// Certificate finds one by serial; typ is x509 or ssh, which number apart.
+func (tx *Tx) Certificate(typ, serial string) (*Certificate, error) {
+	class, err := class(typ)
+	if err != nil {
+		return nil, err
+	}
+	var c *Certificate
+	err = tx.rows("SELECT "+certificateColumns+" FROM certificates c WHERE c.class = ? AND c.serial = ?",
+		[]any{class, serial}, func(r *sql.Rows) (err error) {
+			c, err = scanCertificate(r.Scan)
+			return err
+		})
+	if err == nil && c == nil {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("certificate %s: %w", serial, err)
+	}
+	return c, nil
+}
+
+// Query says which certificates to list. The zero value of a field asks for nothing; all
+// that is asked must hold.
+type Query struct {
+	Type          string    // x509, ssh (both), ssh-user or ssh-host
+	Name          Name      // carries this name
+	ProvisionerID string    // issued through this provisioner
+	RenewedFrom   string    // is the successor of this serial
+	ExpiresFrom   time.Time // NotAfter at this time or later
+	ExpiresBefore time.Time // NotAfter before this time
+
+	// Newest turns the order round. It is by issuance, or by NotAfter if a bound on that
+	// is asked for.
+	Newest bool
+	// After goes on behind this certificate of an earlier list; nil starts at its head.
+	// Only its ID and NotAfter are looked at.
+	After *Certificate
+	// Limit ends the list; 0: it goes to the end.
+	Limit int
+}
+
+// pageRows is how many records a list holds in memory at a time.
+const pageRows = 200
+
+// Certificates lists what q asks for. It reads page by page: a certificate that is
+// recorded while the list is walked may show or not, none shows twice.
+func (tx *Tx) Certificates(q Query) iter.Seq2[*Certificate, error] {
+	return func(yield func(*Certificate, error) bool) {
+		for left := q.Limit; ; {
+			rows := pageRows
+			if q.Limit > 0 {
+				rows = min(rows, left)
+			}
+			page, err := tx.certificatePage(q, rows)
+			if err != nil {
+				yield(nil, fmt.Errorf("list certificates: %w", err))
+				return
+			}
+			for _, c := range page {
+				if !yield(c, nil) {
+					return
+				}
+				q.After = c
+			}
+			left -= len(page)
+			if len(page) < rows || (q.Limit > 0 && left <= 0) {
+				return
+			}
+		}
+	}
+}
+
+func (tx *Tx) certificatePage(q Query, rows int) ([]*Certificate, error) {
+	query, args, err := q.sql()
+	if err != nil {
+		return nil, err
+	}
+	page := make([]*Certificate, 0, rows)
+	err = tx.rows(query, append(args, rows), func(r *sql.Rows) error {
+		c, err := scanCertificate(r.Scan)
+		page = append(page, c)
+		return err
+	})
+	return page, err
+}
+
+// sql writes the query of one page. There are few shapes of it, so each is prepared once.
+func (q *Query) sql() (string, []any, error) {
+	from, where, args := "certificates c", []string{}, []any{}
+	and := func(cond string, a ...any) {
+		where, args = append(where, cond), append(args, a...)
+	}
+	id := "c.id"
+	if q.Name != (Name{}) {
+		from, id = "certificate_names n JOIN certificates c ON c.id = n.certificate_id", "n.certificate_id"
+		and("n.kind = ? AND n.value = ?", q.Name.Kind, searched(q.Name))
+	}
+	switch q.Type {
+	case "":
+	case "ssh", "x509":
+		and("c.class = ?", q.Type)
+	case "ssh-user", "ssh-host":
+		and("c.type = ?", q.Type)
+	default:
+		_, err := class(q.Type)
+		return "", nil, err
+	}
+	if q.ProvisionerID != "" {
+		and("c.provisioner_id = ?", q.ProvisionerID)
+	}
+	if q.RenewedFrom != "" {
+		and("c.renewed_from = ?", q.RenewedFrom)
+	}
+	if !q.ExpiresFrom.IsZero() {
+		and("c.not_after >= ?", seconds(q.ExpiresFrom))
+	}
+	if !q.ExpiresBefore.IsZero() {
+		and("c.not_after < ?", seconds(q.ExpiresBefore))
+	}
+	byExpiry := !q.ExpiresFrom.IsZero() || !q.ExpiresBefore.IsZero()
+	beyond, down := ">", ""
+	if q.Newest {
+		beyond, down = "<", " DESC"
+	}
+	order := id + down
+	if byExpiry {
+		order = "c.not_after" + down + ", " + order
+	}
+	if a := q.After; a != nil && byExpiry {
+		at := seconds(a.NotAfter)
+		and("c.not_after "+beyond+"= ? AND (c.not_after "+beyond+" ? OR "+id+" "+beyond+" ?)", at, at, a.ID)
+	} else if a != nil {
+		and(id+" "+beyond+" ?", a.ID)
+	}
+	cond := ""
+	if len(where) > 0 {
+		cond = " WHERE " + strings.Join(where, " AND ")
+	}
+	return "SELECT " + certificateColumns + " FROM " + from + cond + " ORDER BY " + order + " LIMIT ?", args, nil
+}

@@ -1,0 +1,50 @@
+package store_test
+
+import (
+	"log/slog"
+	"path/filepath"
+	"testing"
+
+	"github.com/signet-ca/signet/internal/store"
+)
+
+// backend makes empty databases of one kind.
+type backend struct {
+	name  string
+	fresh func(t testing.TB) store.Config
+}
+
+func backends() []backend {
+	return []backend{
+		{"sqlite", func(t testing.TB) store.Config {
+			return store.Config{Type: "sqlite", DataSource: filepath.Join(t.TempDir(), "signet.db")}
+		}},
+		{"memory", func(testing.TB) store.Config { return store.Config{Type: "memory"} }},
+	}
+}
+
+// everywhere runs a test on an empty store of each kind.
+func everywhere(t *testing.T, test func(t *testing.T, s *store.Store)) {
+	t.Helper()
+	t.Parallel()
+	for _, b := range backends() {
+		t.Run(b.name, func(t *testing.T) {
+			t.Parallel()
+			test(t, open(t, b.fresh(t)))
+		})
+	}
+}
+
+func open(t testing.TB, c store.Config) *store.Store {
+	t.Helper()
+	s, err := store.Open(t.Context(), c, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatalf("open %s: %v", c.Type, err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("close %s: %v", c.Type, err)
+		}
+	})
+	return s
+}

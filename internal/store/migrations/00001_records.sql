@@ -1,0 +1,86 @@
+-- Words in braces are replaced by each dialect's own: see dialect.go.
+
+-- +goose Up
+-- Raw is DER, or the SSH wire form. The names column keeps their order as JSON;
+-- certificate_names is what we search them by.
+CREATE TABLE certificates (
+	id {id} PRIMARY KEY,
+	class {key16} NOT NULL,
+	serial {key255} NOT NULL,
+	type {key16} NOT NULL,
+	provisioner_id {key512} NOT NULL,
+	provisioner_name {text} NOT NULL,
+	provisioner_type {text} NOT NULL,
+	subject {text} NOT NULL,
+	key_id {text} NOT NULL,
+	issuer_key_id {text} NOT NULL,
+	names {text} NOT NULL,
+	not_before {int} NOT NULL,
+	not_after {int} NOT NULL,
+	issued_at {int} NOT NULL,
+	raw {blob} NOT NULL,
+	renewed_from {key255} NOT NULL,
+	ra {blob},
+	UNIQUE (class, serial)
+) {rows};
+CREATE INDEX certificates_by_provisioner ON certificates (provisioner_id, id);
+CREATE INDEX certificates_by_type ON certificates (type, id);
+CREATE INDEX certificates_by_expiry ON certificates (not_after, id);
+
+CREATE TABLE certificate_names (
+	kind {key16} NOT NULL,
+	value {key255} NOT NULL,
+	certificate_id {int} NOT NULL,
+	PRIMARY KEY (kind, value, certificate_id)
+) {clustered};
+
+CREATE TABLE spent_proofs (
+	proof {key255} NOT NULL PRIMARY KEY,
+	provisioner_id {key512} NOT NULL,
+	spent_at {int} NOT NULL,
+	expires_at {int} NOT NULL
+) {clustered};
+CREATE INDEX spent_proofs_by_expiry ON spent_proofs (expires_at);
+
+CREATE TABLE revocations (
+	class {key16} NOT NULL,
+	serial {key255} NOT NULL,
+	type {key16} NOT NULL,
+	provisioner_id {key512} NOT NULL,
+	reason_code {int} NOT NULL,
+	reason {text} NOT NULL,
+	revoked_at {int} NOT NULL,
+	expires_at {int} NOT NULL,
+	proof {key255} NOT NULL,
+	mtls {int} NOT NULL,
+	acme {int} NOT NULL,
+	revoked_by {text} NOT NULL,
+	PRIMARY KEY (class, serial)
+) {clustered};
+
+CREATE TABLE audit (
+	id {id} PRIMARY KEY,
+	at {int} NOT NULL,
+	act {key255} NOT NULL,
+	provisioner {text} NOT NULL,
+	subject {text} NOT NULL,
+	serial {key255} NOT NULL,
+	request_id {text} NOT NULL,
+	detail {text} NOT NULL
+) {rows};
+CREATE INDEX audit_by_time ON audit (at, id);
+
+CREATE TABLE crls (
+	issuer {key255} NOT NULL PRIMARY KEY,
+	number {int} NOT NULL,
+	this_update {int} NOT NULL,
+	next_update {int} NOT NULL,
+	der {blob} NOT NULL
+) {rows};
+
+-- One row, written by the readiness check: a database that can be read only is not ready.
+CREATE TABLE heartbeat (
+	id {int} NOT NULL PRIMARY KEY,
+	beat {int} NOT NULL
+) {rows};
+INSERT INTO heartbeat (id, beat) VALUES (1, 0);
