@@ -1,0 +1,66 @@
+package policy
+
+import (
+	"iter"
+	"unicode/utf8"
+
+	"github.com/signet-ca/signet/internal/fault"
+)
+
+// Verdict is what a policy says about one name.
+type Verdict struct {
+	Kind    string `json:"kind"` // as which kind the name was judged
+	Name    string `json:"name"`
+	Allowed bool   `json:"allowed"`
+	Rule    string `json:"rule,omitempty"` // the rule that decided, as written; empty if none matched
+	Reason  string `json:"reason"`
+}
+
+// err turns a refusal into words for the caller. They name kind and name and say why; the
+// text of a rule stays with the operator.
+func (v Verdict) err() error {
+	if v.Allowed {
+		return nil
+	}
+	if v.Name == "" && v.Kind == KindOther {
+		return fault.New(fault.Denied, "the policy refuses this certificate: %s", v.Reason)
+	}
+	return fault.New(fault.Denied, "the policy refuses the %s name %q: %s", v.Kind, clip(v.Name), v.Reason)
+}
+
+// firstRefusal is the error of the first name that is not allowed.
+func firstRefusal(verdicts iter.Seq[Verdict]) error {
+	for v := range verdicts {
+		if !v.Allowed {
+			return v.err()
+		}
+	}
+	return nil
+}
+
+// clip bounds a text that goes into a message.
+func clip(s string) string {
+	const most = 256
+	if len(s) <= most {
+		return s
+	}
+	end := most
+	for end > 0 && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end] + "..."
+}
+
+// noNames is the verdict about a certificate without names under allow rules.
+func noNames() Verdict {
+	return Verdict{Kind: KindOther, Reason: "it has no name that an allow rule could match"}
+}
+
+// unruled turns verdicts into those of no policy, which knows kinds and allows everything.
+func unruled(verdicts iter.Seq[Verdict]) []Verdict {
+	var all []Verdict
+	for v := range verdicts {
+		all = append(all, Verdict{Kind: v.Kind, Name: v.Name, Allowed: true, Reason: "there is no policy"})
+	}
+	return all
+}
