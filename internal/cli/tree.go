@@ -1,0 +1,115 @@
+package cli
+
+import "strings"
+
+// row hangs a command, made by its function, at a path in the tree.
+type row struct {
+	path string
+	make func() *command
+}
+
+// groups are the commands that only hold others. One without children is not shown.
+func groups() []struct{ path, short, long string } {
+	return []struct{ path, short, long string }{
+		{"ca", "run and use a certificate authority", "Makes a CA, asks one for certificates, and administers it."},
+		{"ca acme", "manage the ACME settings of a CA", ""},
+		{"ca acme eab", "manage external account binding keys", ""},
+		{"ca admin", "manage the administrators of a CA", ""},
+		{"ca policy", "manage which names a CA certifies", ""},
+		{"ca provisioner", "manage the ways to prove a right to a certificate", ""},
+		{"ca provisioner webhook", "manage the webhooks of a provisioner", ""},
+		{"certificate", "work with X.509 certificates", "Makes, shows and checks certificates, without a CA server."},
+		{"config", "work with the server's configuration", ""},
+		{"context", "switch between certificate authorities", `A context names an authority (its files and defaults) and a
+			profile (the user's own defaults). With contexts one user works with several CAs.`},
+		{"crl", "work with certificate revocation lists", ""},
+		{"crypto", "work with keys, JSON Web Tokens and hashes", "Low-level tools. They trust their user to know what is safe."},
+		{"crypto hash", "make and compare hashes", ""},
+		{"crypto jose", "convert JOSE messages", ""},
+		{"crypto jwe", "encrypt and decrypt JSON Web Encryption messages", ""},
+		{"crypto jwk", "make and convert JSON Web Keys", ""},
+		{"crypto jwk keyset", "manage sets of JSON Web Keys", ""},
+		{"crypto jws", "sign and verify JSON Web Signatures", ""},
+		{"crypto jwt", "sign and verify JSON Web Tokens", ""},
+		{"crypto key", "convert and use keys", ""},
+		{"ssh", "work with SSH certificates", ""},
+	}
+}
+
+// rows is every command. A new one is a function in a file of its own and a row here.
+func rows() []row {
+	return []row{
+		// the program itself
+		{"help", help},
+		{"version", version},
+		{"path", path},
+		{"completion", completion},
+
+		// contexts
+		{"context current", contextCurrent},
+		{"context list", contextList},
+		{"context remove", contextRemove},
+		{"context select", contextSelect},
+
+		// the server
+
+		// asking a CA
+
+		// provisioners
+
+		// certificates
+
+		// revocation lists
+
+		// crypto jwk, jwt, jwe, jws, jose
+
+		// crypto keys, hashes, random
+	}
+}
+
+// tree builds all commands under the program's name.
+func tree(program string) *command {
+	root := &command{
+		name:  program,
+		short: "an online certificate authority and its tools",
+		long: `Runs a certificate authority for X.509 and SSH, asks one for certificates, and works with
+			certificates, keys and tokens.`,
+	}
+	for _, g := range groups() {
+		if holdsCommands(g.path) {
+			root.hang(g.path, &command{short: g.short, long: g.long})
+		}
+	}
+	for _, r := range rows() {
+		root.hang(r.path, r.make())
+	}
+	return root
+}
+
+// holdsCommands reports whether any command hangs below a group.
+func holdsCommands(group string) bool {
+	for _, r := range rows() {
+		if strings.HasPrefix(r.path, group+" ") {
+			return true
+		}
+	}
+	return false
+}
+
+// hang puts c at a path, sorted among its siblings.
+func (c *command) hang(path string, child *command) {
+	parent := c
+	words := strings.Fields(path)
+	for _, word := range words[:len(words)-1] {
+		parent = parent.child(word)
+		if parent == nil {
+			panic("no group for command " + path)
+		}
+	}
+	child.name, child.parent = words[len(words)-1], parent
+	i := 0
+	for i < len(parent.children) && parent.children[i].name < child.name {
+		i++
+	}
+	parent.children = append(parent.children[:i], append([]*command{child}, parent.children[i:]...)...)
+}
