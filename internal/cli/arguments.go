@@ -184,10 +184,13 @@ func (call *invocation) execute(ctx context.Context, env *Env) error {
 		return call.fail(err)
 	}
 	result, err := c.run(ctx, env, call.args)
-	if err != nil {
-		return call.fail(err)
+	if result != nil {
+		// A command may have a result and fail nevertheless, as a verdict does.
+		if printErr := env.print(result); err == nil {
+			err = printErr
+		}
 	}
-	return env.print(result)
+	return call.fail(err)
 }
 
 // alike reports whether a typed word is near enough to a name to be meant.
