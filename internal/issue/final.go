@@ -12,6 +12,7 @@ import (
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 
 	"github.com/signet-ca/signet/internal/fault"
+	"github.com/signet-ca/signet/internal/policy"
 )
 
 // allNames are the names of a certificate including those of kinds we only know to exist.
@@ -99,9 +100,9 @@ func hasExtension(exts []pkix.Extension, id asn1.ObjectIdentifier) bool {
 	return false
 }
 
-// checkNames is the last look at the names: their form and the name constraints of our own
-// issuers.
-func checkNames(a *Authority, commonName string, names allNames) error {
+// checkNames is the last look at the names: their form, the name constraints of our own
+// issuers, then the rules of the provisioner and of the whole CA.
+func checkNames(p *Profile, commonName string, names allNames) error {
 	if err := checkText("common name", commonName, true); err != nil {
 		return err
 	}
@@ -115,7 +116,17 @@ func checkNames(a *Authority, commonName string, names allNames) error {
 			}
 		}
 	}
-	return checkConstraints(a, names.Names)
+	if err := checkConstraints(p.Authority, names.Names); err != nil {
+		return err
+	}
+	if p.Policy == nil && p.Authority.Policy == nil {
+		return nil
+	}
+	n := policy.Names{CommonName: commonName, DNS: names.DNS, IPs: names.IPs, Emails: names.Emails, URIs: names.uriStrings(), Other: names.Other}
+	if err := p.Policy.Check(n); err != nil {
+		return err
+	}
+	return p.Authority.Policy.Check(n)
 }
 
 // Bounds on one name, in bytes: RFC 5280 Appendix A for common names, RFC 1035 for DNS.

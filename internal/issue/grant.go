@@ -10,6 +10,8 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"time"
+
+	"github.com/signet-ca/signet/internal/policy"
 )
 
 // Grant says who proved themselves and the most they may receive. Its zero value grants
@@ -51,11 +53,12 @@ type Binding struct {
 // Profile is what a provisioner's configuration says about its certificates. It is built
 // once at load and shared by all requests; nobody changes it afterwards.
 type Profile struct {
-	Authority        *Authority // rules of the whole CA
-	TLS              Lifetimes  // X.509 leaves
-	Extension        *Extension // provisioner extension; nil leaves it out
-	RenewalDisabled  bool       // no renewal, no rekey
-	RenewAfterExpiry bool       // an expired certificate may still be renewed
+	Authority        *Authority   // rules of the whole CA
+	TLS              Lifetimes    // X.509 leaves
+	Extension        *Extension   // provisioner extension; nil leaves it out
+	Policy           *policy.X509 // the provisioner's own name rules; nil allows every name
+	RenewalDisabled  bool         // no renewal, no rekey
+	RenewAfterExpiry bool         // an expired certificate may still be renewed
 }
 
 // Lifetimes bound a certificate's validity. Backdate is allowed on top of Max.
@@ -66,5 +69,7 @@ type Authority struct {
 	Chain    []*x509.Certificate // issuing certificate first, then what leads to the root; no root
 	Root     *x509.Certificate   // the anchor of Chain, for name constraints; may be nil
 	Backdate time.Duration       // subtracted from now where the request sets no NotBefore
+	Policy   *policy.X509        // name rules of the whole CA; nil allows every name
+	CRLURL   string              // where the revocation list is; "" leaves it out of leaves
 	Subject  pkix.Name           // fills what a default subject leaves empty
 }

@@ -68,6 +68,9 @@ func NewX509(g *Grant, ask *X509Ask, now time.Time) (*X509Draft, error) {
 		PublicKey:      ask.Request.PublicKey,
 	}
 	fillSubject(&cert.Subject, &g.Profile.Authority.Subject)
+	if url := g.Profile.Authority.CRLURL; url != "" {
+		cert.CRLDistributionPoints = []string{url}
+	}
 	if err := addExtension(cert, g.Profile.Extension); err != nil {
 		return nil, err
 	}
@@ -146,7 +149,7 @@ func (d *X509Draft) Check(now time.Time) (*CheckedX509, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkNames(a, d.cert.Subject.CommonName, names); err != nil {
+	if err := checkNames(d.grant.Profile, d.cert.Subject.CommonName, names); err != nil {
 		return nil, err
 	}
 	return d.complete(names.Names)

@@ -1,0 +1,151 @@
+package ca
+
+import (
+	"context"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"errors"
+	"fmt"
+	"math/big"
+	"time"
+
+	"golang.org/x/crypto/cryptobyte"
+	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
+
+	"github.com/signet-ca/signet/internal/fault"
+	"github.com/signet-ca/signet/internal/keys"
+	"github.com/signet-ca/signet/internal/store"
+)
+
+// CRLSettings say how the revocation list is made.
+type CRLSettings struct {
+	OnRevoke bool          // make a new list at once on each revocation
+	Lifetime time.Duration // from thisUpdate to nextUpdate
+	Period   time.Duration // a new list this often; at most Lifetime
+	URL      string        // of the issuing distribution point
+}
+
+// listedPastExpiry is how long a revoked certificate stays on the list after its end, so
+// that it is on one list issued after it (RFC 5280, Section 3.3).
+const listedPastExpiry = time.Hour
+
+// CRL is the current revocation list, made anew if the stored one has run out.
+func (c *CA) CRL(ctx context.Context) (*store.CRL, error) {
+	state := c.state.Load()
+	if state.CRL == nil {
+		return nil, fault.New(fault.Missing, "this CA publishes no revocation list; crl.enabled turns it on")
+	}
+	stored, err := c.storedCRL(ctx, state)
+	if err != nil || (stored != nil && time.Now().Before(stored.NextUpdate)) {
+		return stored, err
+	}
+	if err := c.PublishCRL(ctx); err != nil {
+		return nil, err
+	}
+	return c.storedCRL(ctx, state)
+}
+
+func (c *CA) storedCRL(ctx context.Context, s *State) (list *store.CRL, err error) {
+	issuer, err := keys.PublicKeyID(s.Issuer.Issuer().PublicKey)
+	if err != nil {
+		return nil, err
+	}
+	err = c.store.View(ctx, func(tx *store.Tx) error {
+		list, err = tx.CRL(issuer)
+		if errors.Is(err, store.ErrNotFound) {
+			list = nil
+			return nil
+		}
+		return err
+	})
+	return list, err
+}
+
+// PublishCRL makes the next revocation list and stores it. Of two servers that make one at
+// the same time, one finds its number taken and is content with the other's.
+func (c *CA) PublishCRL(ctx context.Context) error {
+	state := c.state.Load()
+	if state.CRL == nil {
+		return nil
+	}
+	now := time.Now().UTC().Truncate(time.Second)
+	previous := int64(-1)
+	if last, err := c.storedCRL(ctx, state); err != nil {
+		return fmt.Errorf("read the last revocation list: %w", err)
+	} else if last != nil {
+		previous = last.Number
+	}
+	entries, err := c.revokedEntries(ctx, now)
+	if err != nil {
+		return fmt.Errorf("read the revocations: %w", err)
+	}
+	point, err := distributionPoint(state.CRL.URL)
+	if err != nil {
+		return err
+	}
+	next := now.Add(state.CRL.Lifetime)
+	der, err := state.Issuer.SealCRL(&x509.RevocationList{
+		Number: big.NewInt(previous + 1), ThisUpdate: now, NextUpdate: next,
+		RevokedCertificateEntries: entries, ExtraExtensions: []pkix.Extension{point},
+	})
+	if err != nil {
+		return err
+	}
+	issuer, err := keys.PublicKeyID(state.Issuer.Issuer().PublicKey)
+	if err != nil {
+		return err
+	}
+	list := &store.CRL{Issuer: issuer, Number: previous + 1, ThisUpdate: now, NextUpdate: next, DER: der}
+	err = c.store.Update(ctx, func(tx *store.Tx) error { return tx.PutCRL(list, previous) })
+	if errors.Is(err, store.ErrStale) {
+		return nil
+	}
+	return err
+}
+
+func (c *CA) revokedEntries(ctx context.Context, now time.Time) (entries []x509.RevocationListEntry, err error) {
+	err = c.store.View(ctx, func(tx *store.Tx) error {
+		entries = nil
+		for r, err := range tx.Revocations("x509") {
+			if err != nil {
+				return err
+			}
+			if !r.ExpiresAt.IsZero() && now.After(r.ExpiresAt.Add(listedPastExpiry)) {
+				continue
+			}
+			serial, ok := new(big.Int).SetString(r.Serial, 16)
+			if !ok {
+				return fmt.Errorf("the stored serial number %q is not hexadecimal", r.Serial)
+			}
+			entries = append(entries, x509.RevocationListEntry{SerialNumber: serial, RevocationTime: r.RevokedAt.UTC(), ReasonCode: r.ReasonCode})
+		}
+		return nil
+	})
+	return entries, err
+}
+
+// distributionPoint is the issuing distribution point extension with one URI (RFC 5280,
+// Section 5.2.5), critical as it must be.
+func distributionPoint(url string) (pkix.Extension, error) {
+	var b cryptobyte.Builder
+	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+		b.AddASN1(cbasn1.Tag(0).ContextSpecific().Constructed(), func(b *cryptobyte.Builder) {
+			b.AddASN1(cbasn1.Tag(0).ContextSpecific().Constructed(), func(b *cryptobyte.Builder) {
+				b.AddASN1(cbasn1.Tag(6).ContextSpecific(), func(b *cryptobyte.Builder) { b.AddBytes([]byte(url)) })
+			})
+		})
+	})
+	der, err := b.Bytes()
+	if err != nil {
+		return pkix.Extension{}, fmt.Errorf("encode the distribution point %s: %w", url, err)
+	}
+	return pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 28}, Critical: true, Value: der}, nil
+}
+
+func (c *CA) kickCRL() {
+	select {
+	case c.crlKick <- struct{}{}:
+	default: // one is waiting already
+	}
+}
