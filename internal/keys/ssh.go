@@ -2,9 +2,6 @@ package keys
 
 import (
 	"crypto"
-	"crypto/x509"
-	"encoding/pem"
-	"errors"
 
 	"golang.org/x/crypto/ssh"
 
@@ -39,25 +36,4 @@ func SSHFingerprint(key ssh.PublicKey) string {
 		key = cert.Key
 	}
 	return ssh.FingerprintSHA256(key)
-}
-
-func privateFromOpenSSH(block *pem.Block, what string, pw Password) (crypto.Signer, error) {
-	text := pem.EncodeToMemory(block)
-	defer clear(text)
-	key, err := ssh.ParseRawPrivateKey(text)
-	var missing *ssh.PassphraseMissingError
-	if errors.As(err, &missing) {
-		password, perr := pw(what)
-		if perr != nil {
-			return nil, perr
-		}
-		key, err = ssh.ParseRawPrivateKeyWithPassphrase(text, password)
-		if errors.Is(err, x509.IncorrectPasswordError) {
-			return nil, wrongPassword(what)
-		}
-	}
-	if err != nil {
-		return nil, fault.Wrap(err, fault.Invalid, "the OpenSSH key is malformed or of an unsupported type")
-	}
-	return signer(key)
 }
