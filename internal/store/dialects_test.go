@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"database/sql"
 	"log/slog"
 	"path/filepath"
 	"testing"
@@ -14,7 +15,13 @@ type backend struct {
 	fresh func(t testing.TB) store.Config
 }
 
-func backends() []backend {
+func backends() []backend { return local() }
+
+// shared are the kinds that several servers can open at once.
+func shared() []backend { return backends()[:1] }
+
+// local are the kinds without a server behind them.
+func local() []backend {
 	return []backend{
 		{"sqlite", func(t testing.TB) store.Config {
 			return store.Config{Type: "sqlite", DataSource: filepath.Join(t.TempDir(), "signet.db")}
@@ -47,4 +54,17 @@ func open(t testing.TB, c store.Config) *store.Store {
 		}
 	})
 	return s
+}
+
+// execute does to a database file what no exported verb does.
+func execute(t *testing.T, path, statement string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.ExecContext(t.Context(), statement); err != nil {
+		t.Fatal(err)
+	}
 }

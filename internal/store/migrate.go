@@ -31,12 +31,9 @@ func migrate(ctx context.Context, d *dialect, base *database) (err error) {
 		}
 		defer func() { err = errors.Join(err, release()) }()
 	}
-	p, err := goose.NewProvider(d.goose, base.write, worded{d.types}, goose.WithDisableGlobalRegistry(true))
-	if err != nil {
-		return err
-	}
 	for attempt := 1; ; attempt++ {
-		if err = up(ctx, p); err == nil || attempt == 5 || ctx.Err() != nil {
+		err = up(ctx, d, base)
+		if err == nil || attempt == 5 || ctx.Err() != nil || d.advice(err) != "" {
 			return err
 		}
 		// Another process may have migrated the same file between our look and our step.
@@ -44,7 +41,12 @@ func migrate(ctx context.Context, d *dialect, base *database) (err error) {
 	}
 }
 
-func up(ctx context.Context, p *goose.Provider) error {
+func up(ctx context.Context, d *dialect, base *database) error {
+	// Made anew for each attempt: a provider whose first look failed does not look again.
+	p, err := goose.NewProvider(d.goose, base.write, worded{d.types}, goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return err
+	}
 	have, known, err := p.GetVersions(ctx)
 	if err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -44,6 +45,7 @@ type Store struct {
 	queue   *queue
 	writer  *writer
 	lastID  atomic.Int64
+	close   func() error // once
 }
 
 // Open opens the database, creating it when it is missing, and brings its schema up to
@@ -69,6 +71,7 @@ func Open(ctx context.Context, c Config, log *slog.Logger) (*Store, error) {
 		queue:   newQueue(),
 	}
 	s.writer = newWriter(s)
+	s.close = sync.OnceValue(s.shut)
 	go s.writer.run()
 	if err := s.update(ctx, beat); err != nil {
 		s.Close()
@@ -79,7 +82,9 @@ func Open(ctx context.Context, c Config, log *slog.Logger) (*Store, error) {
 
 // Close lets the changes that wait finish, then closes the database. Later calls are
 // refused.
-func (s *Store) Close() error {
+func (s *Store) Close() error { return s.close() }
+
+func (s *Store) shut() error {
 	s.queue.close()
 	<-s.writer.stopped
 	s.readers.close()
