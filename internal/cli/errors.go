@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/signet-ca/signet"
 	"github.com/signet-ca/signet/internal/fault"
 )
 
@@ -96,12 +97,6 @@ func dashed(flag string) string {
 	return "--" + flag
 }
 
-// remote is an error that a CA answered; it may know the request's ID.
-type remote interface {
-	error
-	RequestID() string
-}
-
 // report prints err and returns the exit code it asks for.
 func (e *Env) report(err error) int {
 	code := exitFailure
@@ -133,9 +128,9 @@ func (e *Env) complain(err error) {
 			text = f.Message
 		}
 	}
-	if r, ok := errors.AsType[remote](err); ok {
+	if refused, ok := errors.AsType[*signet.Error](err); ok {
 		if e.debugging() {
-			text += " (request " + r.RequestID() + ")"
+			text += " (request " + refused.RequestID + ")"
 		} else {
 			text += "; run again with STEPDEBUG=1 for details"
 		}

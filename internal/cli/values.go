@@ -1,57 +1,25 @@
 package cli
 
 import (
-	"fmt"
+	"errors"
 	"net/netip"
 	"net/url"
 	"strings"
-	"time"
+
+	"github.com/signet-ca/signet"
 )
 
 // When is a moment as flags give it: a time, or a duration relative to now. The zero value
 // is "not given".
-type When struct {
-	Time     time.Time
-	Duration time.Duration
-	relative bool
-}
+type When = signet.TimeDuration
 
 // ParseWhen reads an RFC 3339 time or a Go duration such as 5m, -1m or 24h.
 func ParseWhen(s string) (When, error) {
-	if s == "" {
-		return When{}, nil
-	}
-	if d, err := time.ParseDuration(s); err == nil {
-		return When{Duration: d, relative: true}, nil
-	}
-	t, err := time.Parse(time.RFC3339, s)
+	w, err := signet.ParseTimeDuration(s)
 	if err != nil {
-		return When{}, fmt.Errorf("a time such as 2030-01-31T12:00:00Z or a duration such as 24h is needed")
+		err = errors.New("a time such as 2030-01-31T12:00:00Z or a duration such as 24h is needed")
 	}
-	return When{Time: t}, nil
-}
-
-// IsZero reports whether nothing was given.
-func (w When) IsZero() bool { return !w.relative && w.Time.IsZero() }
-
-// At is the moment meant, or the zero time if nothing was given.
-func (w When) At(now time.Time) time.Time {
-	if w.relative {
-		return now.Add(w.Duration)
-	}
-	return w.Time
-}
-
-// String is the form sent to a CA: durations stay durations, so that the CA's clock
-// counts, and times are RFC 3339 in UTC.
-func (w When) String() string {
-	switch {
-	case w.relative:
-		return w.Duration.String()
-	case w.Time.IsZero():
-		return ""
-	}
-	return w.Time.UTC().Format(time.RFC3339)
+	return w, err
 }
 
 // NormalizeURL turns what people type for the address of a CA into a URL: the scheme may
@@ -69,11 +37,11 @@ func NormalizeURL(s string) (string, error) {
 		scheme, rest = "https", s
 	}
 	if !strings.EqualFold(scheme, "https") {
-		return "", fmt.Errorf("the scheme must be https")
+		return "", errors.New("the scheme must be https")
 	}
 	u, err := url.Parse("https://" + rest)
 	if err != nil || u.Hostname() == "" || u.User != nil {
-		return "", fmt.Errorf("an address such as https://ca.example.com:9000 is needed")
+		return "", errors.New("an address such as https://ca.example.com:9000 is needed")
 	}
 	return "https://" + u.Host, nil
 }
