@@ -148,3 +148,27 @@ func FuzzJWK(f *testing.F) {
 		}
 	})
 }
+
+func FuzzJWS(f *testing.F) {
+	token, err := keys.SignJWT(made()["EC P-256"], nil, map[string]any{"sub": "s"})
+	if err != nil {
+		f.Fatal(err)
+	}
+	flat, err := keys.ReserializeJOSE([]byte(token))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add([]byte(token))
+	f.Add([]byte(flat))
+	key, err := keys.NewJWK(made()["EC P-256"].Public())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		j, err := keys.ParseJWS(data)
+		refusedInWords(t, err)
+		if err == nil {
+			refusedInWords(t, j.Verify(key, "ES256"))
+		}
+	})
+}

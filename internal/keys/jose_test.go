@@ -192,3 +192,202 @@ func TestWrongPasswordIsTold(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestJWSTurnsAwayTricks(t *testing.T) {
+	t.Parallel()
+	ec, err := keys.ParseAsJWK(pemOf(t, made()["EC P-256"]), "ec", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rsaKey, err := keys.ParseAsJWK(pemOf(t, made()["RSA"]), "rsa", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rsaPEM, err := keys.EncodePublic(made()["RSA"].Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	sign := func(k *jose.JSONWebKey, alg jose.SignatureAlgorithm, header map[string]any) *jose.JSONWebSignature {
+		obj, err := keys.SignJWS(k, alg, header, []byte(`{"sub":"s"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return obj
+	}
+	compact := func(obj *jose.JSONWebSignature) string {
+		s, err := obj.CompactSerialize()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	good := compact(sign(ec, jose.ES256, nil))
+	parts := strings.Split(good, ".")
+	flat := func(tail string) string {
+		return fmt.Sprintf(`{"payload":%q,"protected":%q,"signature":%q%s}`, parts[1], parts[0], parts[2], tail)
+	}
+	bent := *ec
+	bent.Algorithm = "ES384"
+	for name, c := range map[string]struct {
+		in  string
+		key *jose.JSONWebKey
+		alg jose.SignatureAlgorithm
+		ok  bool
+	}{
+		"a good one":                 {good, ec, jose.ES256, true},
+		"a good one in JSON":         {flat(""), ec, jose.ES256, true},
+		"white space around":         {" " + good + "\n", ec, jose.ES256, true},
+		"another key":                {good, rsaKey, jose.ES256, false},
+		"another algorithm expected": {good, ec, jose.ES384, false},
+		"the JWK fixes another":      {good, &bent, jose.ES256, false},
+		"none":                       {b64(`{"alg":"none"}`) + "." + parts[1] + ".", ec, "none", false},
+		"None":                       {b64(`{"alg":"None"}`) + "." + parts[1] + ".", ec, "None", false},
+		"no algorithm":               {b64(`{}`) + "." + parts[1] + "." + parts[2], ec, "", false},
+		"alg twice":                  {b64(`{"alg":"ES256","alg":"none"}`) + "." + parts[1] + "." + parts[2], ec, jose.ES256, false},
+		"a DER signature":            {parts[0] + "." + parts[1] + "." + b64("\x30\x06\x02\x01\x01\x02\x01\x01"), ec, jose.ES256, false},
+		"an empty signature":         {parts[0] + "." + parts[1] + ".", ec, jose.ES256, false},
+		"crit":                       {compact(sign(ec, jose.ES256, map[string]any{"crit": []string{"exp"}, "exp": 1})), ec, jose.ES256, false},
+		"b64 false":                  {compact(sign(ec, jose.ES256, map[string]any{"b64": true})), ec, jose.ES256, false},
+		"two signatures":             {fmt.Sprintf(`{"payload":%q,"signatures":[{"protected":%q,"signature":%q},{"protected":%q,"signature":%q}]}`, parts[1], parts[0], parts[2], parts[0], parts[2]), ec, jose.ES256, false},
+		"two serializations":         {flat(`,"signatures":[{"protected":"` + parts[0] + `","signature":"` + parts[2] + `"}]`), ec, jose.ES256, false},
+		"alg in both headers":        {flat(`,"header":{"alg":"none"}`), ec, jose.ES256, false},
+		"payload twice":              {flat(`,"payload":"e30"`), ec, jose.ES256, false},
+		"an RSA key as HMAC secret":  {compact(sign(&jose.JSONWebKey{Key: rsaPEM}, jose.HS256, nil)), rsaKey, jose.HS256, false},
+		"an unknown algorithm":       {b64(`{"alg":"ES256K"}`) + "." + parts[1] + "." + parts[2], ec, "ES256K", false},
+		"four segments":              {good + ".x", ec, jose.ES256, false},
+		"nothing":                    {"", ec, jose.ES256, false},
+		"a changed payload":          {parts[0] + "." + b64(`{"sub":"evil"}`) + "." + parts[2], ec, jose.ES256, false},
+	} {
+		j, err := keys.ParseJWS([]byte(c.in))
+		if err == nil {
+			err = j.Verify(c.key, c.alg)
+		}
+		if (err == nil) != c.ok {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err != nil && fault.Of(err) == nil {
+			t.Errorf("%s: no words in %v", name, err)
+		}
+	}
+}
+
+func pemOf(t *testing.T, key any) []byte {
+	t.Helper()
+	data, err := keys.EncodePrivate(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func TestReserializeGoesBothWays(t *testing.T) {
+	t.Parallel()
+	back, err := keys.ReserializeJOSE([]byte("  " + katJWE[:200] + "\n " + katJWE[200:] + "\n"))
+	if err != nil || !strings.HasPrefix(back, `{"protected":"`) {
+		t.Fatalf("%s, %v", back, err)
+	}
+	if again, err := keys.ReserializeJOSE([]byte(back)); err != nil || again != katJWE {
+		t.Errorf("%s, %v", again, err)
+	}
+	token, err := keys.SignJWT(made()["Ed25519"], nil, map[string]any{"a": 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	flat, err := keys.ReserializeJOSE([]byte(token))
+	if err != nil || !strings.HasPrefix(flat, "{") {
+		t.Fatalf("%s, %v", flat, err)
+	}
+	if again, err := keys.ReserializeJOSE([]byte(flat)); err != nil || again != token {
+		t.Errorf("%s, %v", again, err)
+	}
+	for _, in := range []string{"", "x", "{}", `{"ciphertext":"AAAA"}`, "a.b.c", "a.b.c.d.e"} {
+		if out, err := keys.ReserializeJOSE([]byte(in)); !fault.Is(err, fault.Invalid) {
+			t.Errorf("%q: %s, %v", in, out, err)
+		}
+	}
+}
+
+func TestEncryptedMessagesComeBack(t *testing.T) {
+	t.Parallel()
+	secret := func(n int) *jose.JSONWebKey { return &jose.JSONWebKey{Key: []byte(strings.Repeat("k", n))} }
+	ec, err := keys.ParseAsJWK(pemOf(t, made()["EC P-384"]), "ec", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rsaKey, err := keys.ParseAsJWK(pemOf(t, made()["RSA"]), "rsa", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, alg := range keys.KeyAlgorithms() {
+		var key *jose.JSONWebKey
+		switch {
+		case keys.IsPBES2(alg):
+			continue
+		case strings.HasPrefix(string(alg), "ECDH"):
+			key = ec
+		case strings.HasPrefix(string(alg), "RSA"):
+			key = rsaKey
+		case strings.HasPrefix(string(alg), "A128"):
+			key = secret(16)
+		case strings.HasPrefix(string(alg), "A192"):
+			key = secret(24)
+		default:
+			key = secret(32)
+		}
+		jwe, err := keys.EncryptJWE([]byte("hello"), key, alg, jose.A256GCM, map[string]any{"cty": "text/plain"})
+		if err != nil {
+			t.Fatalf("%s: %v", alg, err)
+		}
+		parsed, err := keys.ParseJWE([]byte(jwe.JSON()))
+		if err != nil || parsed.Algorithm != alg {
+			t.Fatalf("%s: %v", alg, err)
+		}
+		if plain, err := parsed.Decrypt(key); err != nil || string(plain) != "hello" {
+			t.Errorf("%s: %q, %v", alg, plain, err)
+		}
+		if _, err := parsed.Decrypt(secret(1)); err == nil {
+			t.Errorf("%s: a wrong key decrypts", alg)
+		}
+		wrong := *key
+		wrong.Algorithm = "ES256"
+		if _, err := parsed.Decrypt(&wrong); !fault.Is(err, fault.Invalid) {
+			t.Errorf("%s: a key of another algorithm decrypts: %v", alg, err)
+		}
+	}
+}
+
+func TestJWKSetKeepsWhatItDoesNotKnow(t *testing.T) {
+	t.Parallel()
+	set, err := keys.ParseJWKSet([]byte(`{"note":"mine","keys":[{"kty":"COSMIC","kid":"c"},` + katJWK + `]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]string{"c", "mrSTtsU7swweXNCAZ7LEzUnNXXmMMwWy8Hs_RQ141yQ"}, set.KeyIDs()); d != "" {
+		t.Error(d)
+	}
+	if err := set.Add([]byte(katJWK)); !fault.Is(err, fault.Conflict) {
+		t.Errorf("the same kid again: %v", err)
+	}
+	if err := set.Add([]byte(`{"kty":"oct","kid":"o","k":"AAAA","extra":1}`)); err != nil {
+		t.Error(err)
+	}
+	if !set.Remove("mrSTtsU7swweXNCAZ7LEzUnNXXmMMwWy8Hs_RQ141yQ") || set.Remove("nobody") {
+		t.Error("remove")
+	}
+	if _, err := set.Find("o"); err != nil {
+		t.Error(err)
+	}
+	if _, err := set.Find("c"); !fault.Is(err, fault.Missing) {
+		t.Errorf("a key nobody understands was found: %v", err)
+	}
+	out, err := set.Marshal()
+	want := "{\n  \"keys\": [\n    {\n      \"kty\": \"COSMIC\",\n      \"kid\": \"c\"\n    },\n    {\n      \"kty\": \"oct\",\n      \"kid\": \"o\",\n      \"k\": \"AAAA\",\n      \"extra\": 1\n    }\n  ],\n  \"note\": \"mine\"\n}"
+	if err != nil || string(out) != want {
+		t.Errorf("%s, %v", out, err)
+	}
+	for _, in := range []string{`{}`, `[]`, `{"keys":{}}`, `{"keys":[1]}`, `{"keys":[],"keys":[]}`, katJWK} {
+		if _, err := keys.ParseJWKSet([]byte(in)); !fault.Is(err, fault.Invalid) {
+			t.Errorf("%s: %v", in, err)
+		}
+	}
+}
