@@ -38,8 +38,10 @@ type dialect struct {
 
 // dialects is every type of database we open, by its name in the configuration.
 var dialects = map[string]*dialect{
-	"sqlite": &sqliteDialect,
-	"memory": &memoryDialect,
+	"sqlite":     &sqliteDialect,
+	"postgresql": &postgresDialect,
+	"mysql":      &mysqlDialect,
+	"memory":     &memoryDialect,
 }
 
 // database is an open database, before the store puts its own order on it.
@@ -48,6 +50,8 @@ type database struct {
 	read   *sql.DB // for View
 	write  *sql.DB // for the one writer and migrations
 	secret string  // password inside the DSN, kept out of errors
+
+	warning string // what the operator should know; "" for nothing
 }
 
 // salt tells rows of servers apart that are born in the same microsecond.

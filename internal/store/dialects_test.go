@@ -15,10 +15,10 @@ type backend struct {
 	fresh func(t testing.TB) store.Config
 }
 
-func backends() []backend { return local() }
+func backends() []backend { return append(local(), remote()...) }
 
 // shared are the kinds that several servers can open at once.
-func shared() []backend { return backends()[:1] }
+func shared() []backend { return append(local()[:1], remote()...) }
 
 // local are the kinds without a server behind them.
 func local() []backend {

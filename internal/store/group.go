@@ -199,7 +199,7 @@ func (w *writer) commit(group []*pending) {
 		case attempt < groupAttempts && d.again(err), attempt == 1 && d.lost(err) && !sent:
 			// Servers that collided would collide again if they came back in step.
 			time.Sleep(rand.N(time.Duration(attempt) * 5 * time.Millisecond))
-		case len(group) > 1 && !sent:
+		case len(group) > 1 && !sent && !d.lost(err):
 			// Something in here breaks the transaction of all: each gets its own.
 			for _, p := range group {
 				w.commit([]*pending{p})
@@ -256,7 +256,7 @@ func (w *writer) rollback(cause error) {
 // in p.err; the error returned here is one that spoils the transaction.
 func (w *writer) changes(ctx context.Context, group []*pending) error {
 	for _, p := range group {
-		if err := w.session.command(ctx, "SAVEPOINT change"); err != nil {
+		if err := w.session.command(ctx, "SAVEPOINT step"); err != nil {
 			return err
 		}
 		tx := &Tx{ctx: ctx, store: w.store, session: w.session, write: true}
@@ -268,11 +268,11 @@ func (w *writer) changes(ctx context.Context, group []*pending) error {
 			p.err = tx.broken
 		}
 		if p.err != nil {
-			if err := w.session.command(ctx, "ROLLBACK TO SAVEPOINT change"); err != nil {
+			if err := w.session.command(ctx, "ROLLBACK TO SAVEPOINT step"); err != nil {
 				return errors.Join(tx.broken, err)
 			}
 		}
-		if err := w.session.command(ctx, "RELEASE SAVEPOINT change"); err != nil {
+		if err := w.session.command(ctx, "RELEASE SAVEPOINT step"); err != nil {
 			return err
 		}
 	}

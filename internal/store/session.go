@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"runtime"
+	"time"
 
 	"github.com/signet-ca/signet/internal/fault"
 )
@@ -18,7 +19,8 @@ type session struct {
 	dialect *dialect
 	conn    *sql.Conn
 	stmts   map[string]*sql.Stmt
-	lost    bool // the connection is broken and will be replaced
+	lost    bool      // the connection is broken and will be replaced
+	used    time.Time // when it was last handed back
 }
 
 func openSession(ctx context.Context, d *dialect, db *sql.DB) (*session, error) {
@@ -55,6 +57,16 @@ func (ss *session) command(ctx context.Context, words string) error {
 	}
 	_, err = st.ExecContext(ctx)
 	return err
+}
+
+// stale reports whether a server has hung up since the session was last used, so that its
+// restart costs no reader an error.
+func (ss *session) stale(ctx context.Context) bool {
+	if ss.dialect.local || time.Since(ss.used) < time.Second {
+		return false
+	}
+	ss.lost = ss.conn.PingContext(ctx) != nil
+	return ss.lost
 }
 
 func (ss *session) close() {
@@ -100,8 +112,11 @@ func (p *pool) take(ctx context.Context) (*session, error) {
 	case <-ctx.Done():
 		return nil, fmt.Errorf("wait for a database connection: %w", ctx.Err())
 	}
-	if ss != nil {
+	if ss != nil && !ss.stale(ctx) {
 		return ss, nil
+	}
+	if ss != nil {
+		ss.close()
 	}
 	ss, err := openSession(ctx, p.dialect, p.db)
 	if err != nil {
@@ -112,6 +127,7 @@ func (p *pool) take(ctx context.Context) (*session, error) {
 }
 
 func (p *pool) put(ss *session) {
+	ss.used = time.Now()
 	if ss.lost {
 		ss.close()
 		ss = nil

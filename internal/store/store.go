@@ -59,6 +59,9 @@ func Open(ctx context.Context, c Config, log *slog.Logger) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	if base.warning != "" {
+		log.Warn("database "+base.name+": "+base.warning, "act", "open")
+	}
 	if err := migrate(ctx, d, base); err != nil {
 		base.close()
 		return nil, err

@@ -1,0 +1,202 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/pressly/goose/v3"
+)
+
+// mysqlDialect is MySQL and MariaDB.
+var mysqlDialect = dialect{
+	open:    openMySQL,
+	goose:   goose.DialectMySQL,
+	timeout: 30 * time.Second,
+	begin:   "START TRANSACTION",
+	// INSERT IGNORE would pass over other errors too; a duplicate spoils nothing here.
+	duplicate: func(err error) bool { return mysqlCode(err) == 1062 },
+	again:     func(err error) bool { return mysqlTrouble(err) == contended },
+	lost:      mysqlLost,
+	words:     func(err error) string { return serverWords(mysqlTrouble(err)) },
+	advice:    mysqlAdvice,
+	exclusive: mysqlExclusive,
+	types: map[string]string{
+		"id": "BIGINT", "int": "BIGINT", "blob": "LONGBLOB",
+		"text": "MEDIUMTEXT CHARACTER SET utf8mb4",
+		// Bytes, because every text collation takes some different keys for the same.
+		"key16": "VARBINARY(16)", "key255": "VARBINARY(255)", "key512": "VARBINARY(512)",
+		"rows": "ENGINE=InnoDB ROW_FORMAT=DYNAMIC", "clustered": "ENGINE=InnoDB ROW_FORMAT=DYNAMIC",
+	},
+}
+
+func openMySQL(ctx context.Context, d *dialect, c Config) (*database, error) {
+	if c.DataSource == "" {
+		return nil, errors.New("database type mysql needs a dataSource, such as user:password@tcp(host:3306)/database")
+	}
+	cfg, err := mysql.ParseDSN(c.DataSource)
+	if err != nil {
+		return nil, fmt.Errorf("the dataSource of database type mysql is not understood, it looks like user:password@tcp(host:3306)/database?tls=true: %w", err)
+	}
+	if c.Database != "" {
+		cfg.DBName = c.Database
+	}
+	if cfg.DBName == "" {
+		return nil, errors.New("database type mysql needs the name of a database: set database, or end dataSource with it")
+	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = dialTimeout
+	}
+	cfg.ClientFoundRows = true // an UPDATE that finds its row is no failure if it changes nothing
+	cfg.Logger = &mysql.NopLogger{}
+	base := &database{name: fmt.Sprintf("%s@%s/%s", cfg.User, cfg.Addr, cfg.DBName), secret: cfg.Passwd}
+	err = ensureMySQL(ctx, cfg)
+	if err == nil {
+		err = tuneMySQL(ctx, cfg, base)
+	}
+	if err == nil {
+		base.write, err = connectMySQL(cfg, cfg.DBName)
+		base.read = base.write
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open database %s: %w", base.name, d.advise(base.redact(err)))
+	}
+	return base, nil
+}
+
+func connectMySQL(cfg *mysql.Config, name string) (*sql.DB, error) {
+	cfg = cfg.Clone()
+	cfg.DBName = name
+	connector, err := mysql.NewConnector(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return sql.OpenDB(connector), nil
+}
+
+// ensureMySQL creates the database if the server has none of that name.
+func ensureMySQL(ctx context.Context, cfg *mysql.Config) error {
+	err := onMySQL(cfg, cfg.DBName, func(db *sql.DB) error { return db.PingContext(ctx) })
+	if mysqlCode(err) != 1049 {
+		return err
+	}
+	return onMySQL(cfg, "", func(db *sql.DB) error {
+		name := "`" + strings.ReplaceAll(cfg.DBName, "`", "``") + "`"
+		_, err := db.ExecContext(ctx, "CREATE DATABASE IF NOT EXISTS "+name+" CHARACTER SET utf8mb4")
+		if err != nil {
+			return fmt.Errorf("the database does not exist and can't be created: %w", err)
+		}
+		return nil
+	})
+}
+
+func onMySQL(cfg *mysql.Config, name string, do func(*sql.DB) error) error {
+	db, err := connectMySQL(cfg, name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(db), db.Close())
+}
+
+// tuneMySQL sets for our connections what the SQL here relies on.
+func tuneMySQL(ctx context.Context, cfg *mysql.Config, base *database) error {
+	return onMySQL(cfg, cfg.DBName, func(db *sql.DB) error {
+		var isolation string // the variable's name changed between versions
+		var unused any
+		err := db.QueryRowContext(ctx, "SHOW VARIABLES WHERE Variable_name IN ('transaction_isolation', 'tx_isolation')").Scan(&isolation, &unused)
+		if err != nil {
+			return err
+		}
+		if cfg.Params == nil {
+			cfg.Params = make(map[string]string)
+		}
+		// REPEATABLE READ would lock the gaps between rows, and writers each other out.
+		cfg.Params[isolation] = "'READ-COMMITTED'"
+		cfg.Params["sql_mode"] = "'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'"
+		cfg.Params["innodb_lock_wait_timeout"] = "5"
+		var flush string
+		err = db.QueryRowContext(ctx, "SHOW VARIABLES LIKE 'innodb_flush_log_at_trx_commit'").Scan(&unused, &flush)
+		if err == nil && flush != "1" {
+			base.warning = "the server runs with innodb_flush_log_at_trx_commit=" + flush + ": a power cut may lose certificates that were handed out"
+		}
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil // not InnoDB, as in TiDB
+		}
+		return err
+	})
+}
+
+// mysqlExclusive takes a lock by name, which a server that dies gives back.
+func mysqlExclusive(ctx context.Context, db *sql.DB) (func() error, error) {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var name string
+	var got sql.NullInt64
+	err = conn.QueryRowContext(ctx, "SELECT DATABASE()").Scan(&name)
+	if err == nil {
+		// Such locks are the whole server's, and their names are short.
+		sum := sha256.Sum256([]byte(name))
+		name = "signet " + hex.EncodeToString(sum[:16])
+		err = conn.QueryRowContext(ctx, "SELECT GET_LOCK(?, 60)", name).Scan(&got)
+	}
+	if err == nil && got.Int64 != 1 {
+		err = errors.New("it took more than a minute")
+	}
+	if err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("wait for another server to finish its migration: %w", err)
+	}
+	return func() error {
+		_, err := conn.ExecContext(ctx, "DO RELEASE_LOCK(?)", name)
+		return errors.Join(err, conn.Close())
+	}, nil
+}
+
+// mysqlCode is the server's number of an error, or 0.
+func mysqlCode(err error) uint16 {
+	if e, ok := errors.AsType[*mysql.MySQLError](err); ok {
+		return e.Number
+	}
+	return 0
+}
+
+func mysqlLost(err error) bool { return oneOf(mysqlTrouble(err), away, stopping, readOnly) }
+
+func mysqlTrouble(err error) trouble {
+	switch mysqlCode(err) {
+	case 0:
+		return transportTrouble(err)
+	case 1205, 1213, 1020, 9007: // lock wait, deadlock, changed since read, TiDB's write conflict
+		return contended
+	case 1053, 1077, 1079, 1152, 1184, 1317, 1927: // shutdown, killed
+		return stopping
+	case 1290, 1792, 1836:
+		return readOnly // after a failover this connection is to the old primary
+	case 1021, 1114, 1030:
+		return full
+	case 1040, 1041, 1203, 1226:
+		return crowded
+	case 1034, 1194, 1712:
+		return damaged
+	}
+	return none
+}
+
+// mysqlAdvice is for the operator at start.
+func mysqlAdvice(err error) string {
+	switch mysqlCode(err) {
+	case 1045, 1698:
+		return "the server refuses user or password: look at the dataSource"
+	case 1044, 1142, 1227:
+		return "the user lacks a right: it needs all of them on its database, and CREATE if that is to be created"
+	}
+	return serverAdvice(mysqlTrouble(err))
+}

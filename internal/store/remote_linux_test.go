@@ -1,0 +1,122 @@
+package store_test
+
+import (
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/signet-ca/signet/internal/fault"
+	"github.com/signet-ca/signet/internal/store"
+)
+
+func TestDatabaseServerThatGoesAwayIsFoundAgain(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		start  func() (*server, error)
+		source func(*server, string) string
+	}{
+		"postgresql": {startPostgres, (*server).postgresSource},
+		"mysql":      {startMariaDB, (*server).mariadbSource},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server, err := test.start()
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := open(t, store.Config{Type: name, DataSource: test.source(server, "signet")})
+			known := func(n int) func(*store.Tx) error {
+				return func(tx *store.Tx) error {
+					_, err := tx.Certificate("x509", certificate(n).Serial)
+					return err
+				}
+			}
+			add(t, s, certificate(1))
+			view(t, s, known(1))
+			server.stop()
+			for range 3 {
+				for verb, err := range map[string]error{
+					"Update": s.Update(t.Context(), func(tx *store.Tx) error { return tx.AddCertificate(certificate(2)) }),
+					"View":   s.View(t.Context(), known(1)),
+					"Ping":   s.Ping(t.Context()),
+				} {
+					if !fault.Is(err, fault.Unavailable) {
+						t.Errorf("%s without a server: %v", verb, err)
+					} else if said := fault.Of(err).Message; strings.Contains(said, server.dir) || strings.Contains(said, password) {
+						t.Errorf("%s without a server tells callers %q", verb, said)
+					}
+				}
+			}
+			if err := server.start(); err != nil {
+				t.Fatal(err)
+			}
+			add(t, s, certificate(3)) // a change finds the new server at once
+			// Readers notice a connection that broke by the first one to use it.
+			for range 20 {
+				if err = s.View(t.Context(), known(1)); err == nil {
+					break
+				}
+			}
+			if err != nil {
+				t.Error(err)
+			}
+			view(t, s, known(3))
+		})
+	}
+}
+
+func TestOpenSaysWhatIsWrongWithAServerAndKeepsItsPassword(t *testing.T) {
+	t.Parallel()
+	pg, my := postgres(t), mariadb(t)
+	nowhere := filepath.Join(t.TempDir(), "none")
+	for name, test := range map[string]struct {
+		c    store.Config
+		says string
+	}{
+		"PostgreSQL without a source":   {store.Config{Type: "postgresql"}, "dataSource"},
+		"PostgreSQL, garbled":           {store.Config{Type: "postgresql", DataSource: "postgresql://u:" + password + "@h:x/%"}, "not understood"},
+		"PostgreSQL, unknown user":      {store.Config{Type: "postgresql", DataSource: strings.Replace(pg.postgresSource("x"), "//signet:", "//ann:", 1)}, "user or password"},
+		"PostgreSQL, away":              {store.Config{Type: "postgresql", DataSource: strings.ReplaceAll(pg.postgresSource("x"), strings.ReplaceAll(pg.dir, "/", "%2F"), nowhere)}, "can't be reached"},
+		"PostgreSQL, TLS where is none": {store.Config{Type: "postgresql", DataSource: "host=127.0.0.1 port=1 sslmode=verify-full user=u password=" + password}, "can't be reached"},
+		"MySQL without a source":        {store.Config{Type: "mysql"}, "dataSource"},
+		"MySQL, garbled":                {store.Config{Type: "mysql", DataSource: "u:" + password + "@tcp(h"}, "not understood"},
+		"MySQL without a database":      {store.Config{Type: "mysql", DataSource: my.mariadbSource("")}, "name of a database"},
+		"MySQL, unknown user":           {store.Config{Type: "mysql", DataSource: "ann" + my.mariadbSource("x")}, "user or password"},
+		"MySQL, unknown TLS setting":    {store.Config{Type: "mysql", DataSource: my.mariadbSource("x?tls=none-such")}, "none-such"},
+		"MySQL, away":                   {store.Config{Type: "mysql", DataSource: "u:" + password + "@unix(" + nowhere + ")/x"}, "can't be reached"},
+	} {
+		s, err := store.Open(t.Context(), test.c, slog.New(slog.DiscardHandler))
+		switch {
+		case err == nil:
+			s.Close()
+			t.Errorf("%s: opened", name)
+		case !strings.Contains(err.Error(), test.says):
+			t.Errorf("%s: %q does not say %q", name, err, test.says)
+		case strings.Contains(err.Error(), "canary"):
+			t.Errorf("%s: %q shows the password", name, err)
+		}
+	}
+}
+
+func TestSchemaOfANewerProgramIsRefusedOnEveryServer(t *testing.T) {
+	t.Parallel()
+	for _, b := range remote() {
+		t.Run(b.name, func(t *testing.T) {
+			t.Parallel()
+			c := b.fresh(t)
+			s := open(t, c)
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			executeRemote(t, c, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, true)")
+			s, err := store.Open(t.Context(), c, slog.New(slog.DiscardHandler))
+			if err == nil {
+				s.Close()
+			}
+			if err == nil || !strings.Contains(err.Error(), "newer program") {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
