@@ -171,6 +171,7 @@ func (call *invocation) execute(ctx context.Context, env *Env) error {
 	if err != nil {
 		return call.fail(err)
 	}
+	env.settle(set) // what is typed counts for the notes of the next steps already
 	if err := set.fill(env); err != nil {
 		return call.fail(err)
 	}

@@ -63,7 +63,7 @@ func (c *command) completions(cc *cobra.Command, env *Env) {
 		if c.complete == nil {
 			return nil, cobra.ShellCompDirectiveDefault // files
 		}
-		return matching(c.complete(cc.Context(), env, args), typed), cobra.ShellCompDirectiveNoFileComp
+		return matching(c.complete(cc.Context(), c.completionEnv(cc.Context(), env), args), typed), cobra.ShellCompDirectiveNoFileComp
 	}
 	for _, f := range c.set.list {
 		if f.hidden {
@@ -75,7 +75,8 @@ func (c *command) completions(cc *cobra.Command, env *Env) {
 		cc.RegisterFlagCompletionFunc(f.name, func(cc *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
 			switch {
 			case f.complete != nil:
-				return matching(f.complete(env, &invocation{cmd: c, args: args}), typed), cobra.ShellCompDirectiveNoFileComp
+				proposals := f.complete(cc.Context(), c.completionEnv(cc.Context(), env))
+				return matching(proposals, typed), cobra.ShellCompDirectiveNoFileComp
 			case len(f.options) > 0:
 				return matching(f.options, typed), cobra.ShellCompDirectiveNoFileComp
 			case f.placeholder == "file" || f.placeholder == "dir":
@@ -85,6 +86,27 @@ func (c *command) completions(cc *cobra.Command, env *Env) {
 		})
 	}
 }
+
+// completionEnv is the world of the command as far as it is typed: home, context and
+// defaults are filled in where that works without asking.
+func (c *command) completionEnv(ctx context.Context, env *Env) *Env {
+	silent := *env
+	silent.Stdin, silent.Stderr, silent.TTY = strings.NewReader(""), io.Discard, nothing{}
+	filled, err := silent.forCall(ctx, &invocation{cmd: c})
+	if err != nil {
+		return &silent
+	}
+	if c.set.fill(filled) == nil {
+		filled.settle(c.set)
+	}
+	return filled
+}
+
+// nothing is a terminal at which nobody answers.
+type nothing struct{}
+
+func (nothing) Read([]byte) (int, error)    { return 0, io.EOF }
+func (nothing) Write(p []byte) (int, error) { return len(p), nil }
 
 func matching(proposals []string, typed string) []string {
 	var out []string

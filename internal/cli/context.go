@@ -76,11 +76,11 @@ func contextList() *command {
 }
 
 // completeContext proposes a context as the only argument.
-func completeContext(_ context.Context, env *Env, args []string) []string {
+func completeContext(ctx context.Context, env *Env, args []string) []string {
 	if len(args) > 0 {
 		return nil
 	}
-	return contextNames(env, nil)
+	return contextNames(ctx, env)
 }
 
 func contextSelect() *command {

@@ -201,7 +201,7 @@ func (all Contexts) names(current string) []string {
 }
 
 // contextNames proposes the contexts to the shell.
-func contextNames(env *Env, _ *invocation) []string {
+func contextNames(_ context.Context, env *Env) []string {
 	home, err := OpenHome(env.Name, env.Getenv)
 	if err != nil {
 		return nil

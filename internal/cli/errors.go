@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/signet-ca/signet"
-	"github.com/signet-ca/signet/internal/fault"
 )
 
 // Exit codes, the same under every name of the binary.
@@ -122,12 +121,6 @@ func (e *Env) report(err error) int {
 // complain prints one line, and with STEPDEBUG=1 what is behind it.
 func (e *Env) complain(err error) {
 	text := err.Error()
-	if !e.debugging() {
-		// A fault's cause is for those who look closer; its message is for everybody.
-		if f := fault.Of(err); f != nil && f.Kind == fault.Internal {
-			text = f.Message
-		}
-	}
 	if refused, ok := errors.AsType[*signet.Error](err); ok {
 		if e.debugging() {
 			text += " (request " + refused.RequestID + ")"

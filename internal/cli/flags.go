@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 	"strings"
@@ -35,8 +36,8 @@ type flag struct {
 	from        source
 	set         func(string) error
 	reset       func()
-	off         func() bool                               // whether a boolean is false
-	complete    func(env *Env, call *invocation) []string // dynamic values, may be nil
+	off         func() bool                                  // whether a boolean is false
+	complete    func(ctx context.Context, env *Env) []string // dynamic values, may be nil
 }
 
 // source says who set a flag, weakest first.
@@ -115,7 +116,7 @@ func (f *flag) Env(names ...string) *flag { f.env = names; return f }
 func (f *flag) Preset(text string) *flag { f.preset = text; return f }
 
 // Complete proposes values to the shell.
-func (f *flag) Complete(propose func(env *Env, call *invocation) []string) *flag {
+func (f *flag) Complete(propose func(ctx context.Context, env *Env) []string) *flag {
 	f.complete = propose
 	return f
 }
@@ -255,7 +256,11 @@ func (fs *flags) URL(dst *string, name, usage string) *flag {
 // shadow is a flag as the library sees it.
 type shadow struct{ f *flag }
 
-func (s shadow) Set(text string) error { return s.f.set(text) }
+func (s shadow) Set(text string) error {
+	s.f.from = fromCommandLine
+	return s.f.set(text)
+}
+
 func (s shadow) String() string {
 	if s.f == nil {
 		return ""

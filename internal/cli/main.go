@@ -30,7 +30,12 @@ func Main(argv []string) int {
 // Run runs one command line, without the program's name, in env and returns the exit code:
 // 0 success, 1 an error, 2 a bug of ours, 3 an unknown command; a few commands define
 // their own (spec of `needs-renewal` and `serve`).
-func Run(ctx context.Context, env *Env, args []string) (code int) {
+func Run(ctx context.Context, env *Env, args []string) int {
+	return run(ctx, env, tree(env.Name), args)
+}
+
+// run is Run with the commands of root.
+func run(ctx context.Context, env *Env, root *command, args []string) (code int) {
 	defer func() {
 		if p := recover(); p != nil {
 			env.complain(fmt.Errorf("internal error: %v (this is a bug; STEPDEBUG=1 shows where)", p))
@@ -40,7 +45,7 @@ func Run(ctx context.Context, env *Env, args []string) (code int) {
 			code = exitPanic
 		}
 	}()
-	err := dispatch(ctx, env, args)
+	err := dispatch(ctx, env, root, args)
 	if err == nil {
 		return exitOK
 	}
@@ -51,8 +56,7 @@ func Run(ctx context.Context, env *Env, args []string) (code int) {
 }
 
 // dispatch finds the command and runs it.
-func dispatch(ctx context.Context, env *Env, args []string) error {
-	root := tree(env.Name)
+func dispatch(ctx context.Context, env *Env, root *command, args []string) error {
 	if len(args) > 0 && completionRequest(args[0]) {
 		return complete(ctx, env, root, args)
 	}

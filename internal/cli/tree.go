@@ -54,8 +54,15 @@ func rows() []row {
 		// the server
 
 		// asking a CA
+		{"ca bootstrap", caBootstrap},
+		{"ca federation", caFederation},
+		{"ca health", caHealth},
+		{"ca root", caRoot},
+		{"ca roots", caRoots},
 
 		// provisioners
+		{"ca provisioner jwe-key", caProvisionerKey},
+		{"ca provisioner list", caProvisionerList},
 
 		// certificates
 

@@ -43,9 +43,8 @@ func (w *world) file(name, content string) string {
 	return path
 }
 
-// run runs a command line and returns its exit code; the streams hold this run alone.
-func (w *world) run(ctx context.Context, args ...string) int {
-	w.t.Helper()
+// env is the world as a command sees it; the streams are fresh.
+func (w *world) env() *cli.Env {
 	w.stdout.Reset()
 	w.stderr.Reset()
 	env := &cli.Env{
@@ -58,5 +57,11 @@ func (w *world) run(ctx context.Context, args ...string) int {
 			io.Writer
 		}{strings.NewReader(w.answers), &w.tty}
 	}
-	return cli.Run(ctx, env, args)
+	return env
+}
+
+// run runs a command line and returns its exit code; the streams hold this run alone.
+func (w *world) run(ctx context.Context, args ...string) int {
+	w.t.Helper()
+	return cli.Run(ctx, w.env(), args)
 }
