@@ -1,0 +1,78 @@
+package config
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/signet-ca/signet/internal/provisioner"
+)
+
+// provisionerIndex is the index in a path below authority.provisioners, -1 outside.
+func provisionerIndex(path string) int {
+	rest, ok := strings.CutPrefix(path, "authority.provisioners[")
+	if !ok {
+		return -1
+	}
+	number, _, _ := strings.Cut(rest, "]")
+	i, err := strconv.Atoi(number)
+	if err != nil {
+		return -1
+	}
+	return i
+}
+
+// checkProvisioners refuses provisioners that cannot be told apart, and warns of those that
+// will be disabled: the CA goes on without them.
+func (c *Config) checkProvisioners() {
+	s := c.source
+	base, err := c.Authority.Claims.Over(provisioner.BuiltinClaims())
+	if err != nil {
+		base = provisioner.BuiltinClaims() // complained about already
+	}
+	names, tokens, ids := map[string]int{}, map[string]int{}, map[string]int{}
+	for i, p := range c.Authority.Provisioners {
+		path := element("authority.provisioners", i)
+		if p == nil {
+			s.complain(path, "%s is null; a provisioner is an object", path)
+			continue
+		}
+		c.checkUnique(path+".name", names, p.Name, i, "is called")
+		if token := p.TokenID(); !strings.HasSuffix(token, ":") && !strings.EqualFold(token, p.Type+"/"+p.Name) {
+			c.checkUnique(path, tokens, token, i, "is selected by")
+		}
+		c.checkUnique(path+".id", ids, p.ID, i, "has the record ID")
+		if why := unusable(p, base); why != "" {
+			s.warnStrictly(s.offset(path), path, "the provisioner %q will be disabled: %s", printable(p.Name), why)
+		}
+	}
+}
+
+func (c *Config) checkUnique(path string, seen map[string]int, value string, i int, what string) {
+	if value == "" {
+		return
+	}
+	if first, taken := seen[value]; taken {
+		line, _ := c.source.place(c.source.offset(element("authority.provisioners", first)))
+		c.source.complain(path, "this provisioner %s %q, and so is the one in line %d; each must be unique", what, printable(value), line)
+		return
+	}
+	seen[value] = i
+}
+
+// unusable says why a provisioner cannot be opened, as far as the file alone tells.
+func unusable(p *provisioner.Provisioner, base provisioner.Resolved) string {
+	switch {
+	case p.Type == "":
+		return "it has no type"
+	case p.Name == "":
+		return "it has no name"
+	case p.Number() == 0:
+		return "the type " + printable(p.Type) + " is not known; known are " + strings.Join(provisioner.Types(), ", ")
+	case p.Kind() == nil:
+		return "this version does not serve the type " + p.Type + " yet"
+	}
+	if _, err := p.Claims.Over(base); err != nil {
+		return "claims: " + oneLine(err).Error()
+	}
+	return ""
+}

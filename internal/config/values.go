@@ -1,0 +1,109 @@
+package config
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/signet-ca/signet/internal/fault"
+	"github.com/signet-ca/signet/internal/keys"
+)
+
+// Strings is a list in JSON, or a single string.
+type Strings []string
+
+// UnmarshalJSON reads a string or a list of strings.
+func (s *Strings) UnmarshalJSON(data []byte) error {
+	var one string
+	if json.Unmarshal(data, &one) == nil {
+		if one != "" {
+			*s = Strings{one}
+		}
+		return nil
+	}
+	var many []string
+	if err := json.Unmarshal(data, &many); err != nil {
+		return fault.New(fault.Invalid, "a string or a list of strings is expected")
+	}
+	*s = many
+	return nil
+}
+
+// MarshalJSON writes a single string as such, as older readers expect it.
+func (s Strings) MarshalJSON() ([]byte, error) {
+	if len(s) == 1 {
+		return json.Marshal(s[0])
+	}
+	return json.Marshal([]string(s))
+}
+
+// Secret is a secret in the file: as it stands, or a reference to where it stands,
+// file:PATH or env:NAME. It never prints itself.
+type Secret string
+
+// String hides the secret, so that no log or message shows it by accident.
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return "(secret)"
+}
+
+// GoString hides the secret from %#v as well.
+func (s Secret) GoString() string { return s.String() }
+
+// Reveal gives the secret itself. A referenced file loses trailing white space, as every
+// password file does; what stands in the configuration or the environment is taken as it is.
+func (s Secret) Reveal() ([]byte, error) {
+	text := string(s)
+	if path, ok := strings.CutPrefix(text, "file:"); ok {
+		return keys.ReadPasswordFile(path)
+	}
+	if name, ok := strings.CutPrefix(text, "env:"); ok {
+		value, set := os.LookupEnv(name)
+		if !set {
+			return nil, fault.New(fault.Invalid, "the environment variable %s, where the configuration looks for a secret, is not set", name)
+		}
+		return []byte(value), nil
+	}
+	return []byte(text), nil
+}
+
+// check complains about a reference that names nothing.
+func (s Secret) check() error {
+	for _, prefix := range []string{"file:", "env:"} {
+		if rest, ok := strings.CutPrefix(string(s), prefix); ok && strings.TrimSpace(rest) == "" {
+			return fmt.Errorf("%q names nothing; write %s", prefix, map[string]string{"file:": "file:PATH", "env:": "env:NAME"}[prefix])
+		}
+	}
+	return nil
+}
+
+// KeyPassword is the password that opens the private keys: the configured one, and otherwise
+// whatever fallback gives. A password file of the command line wins over both; that is for
+// the caller to decide.
+func (c *Config) KeyPassword(fallback keys.Password) keys.Password {
+	if c.Password == "" {
+		if fallback == nil {
+			return keys.NoPassword
+		}
+		return fallback
+	}
+	return func(string) ([]byte, error) { return c.Password.Reveal() }
+}
+
+// IssuedAtUnchecked reports whether tokens from before the start of the server are welcome.
+func (c *Config) IssuedAtUnchecked() bool {
+	a := c.Authority
+	return a.DisableIssuedAtCheck || a.Claims != nil && a.Claims.DisableIssuedAtCheck != nil && *a.Claims.DisableIssuedAtCheck
+}
+
+// Backdate is how much earlier than now a certificate begins.
+func (c *Config) Backdate() time.Duration {
+	if c.Authority.Backdate == nil {
+		return time.Minute
+	}
+	return time.Duration(*c.Authority.Backdate)
+}
