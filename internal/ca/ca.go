@@ -57,7 +57,7 @@ const (
 
 // Event tells an observer of one finished act, for metrics.
 type Event struct {
-	Act         string // "x509_signed", "x509_renewed", "x509_rekeyed", "x509_revoked"
+	Act         string // "x509_signed", "x509_renewed", "x509_rekeyed", "x509_revoked", "x509_rejected"
 	Provisioner string // name, "" if unknown
 	Success     bool
 }

@@ -28,6 +28,14 @@ type admission struct {
 	token       *provisioner.Token
 }
 
+// name is the provisioner's, "" if none was found.
+func (a *admission) name() string {
+	if a == nil || a.provisioner == nil {
+		return ""
+	}
+	return a.provisioner.Name
+}
+
 // admit finds out who proves themselves by a token and what it grants. The proof is not
 // spent: that is the last step, or strangers could burn other people's tokens.
 func (c *CA) admit(ctx context.Context, act provisioner.Act, raw string) (*admission, error) {
@@ -64,6 +72,7 @@ func (c *CA) checkIssuedAt(s *State, t *provisioner.Token) error {
 func (c *CA) SignX509(ctx context.Context, token string, ask *issue.X509Ask) (*Issued, error) {
 	a, err := c.admit(ctx, provisioner.SignX509, token)
 	if err != nil {
+		c.observe(Event{"x509_rejected", a.name(), false})
 		return nil, err
 	}
 	issued, err := c.issueX509(ctx, a, ask)

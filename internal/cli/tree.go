@@ -52,6 +52,7 @@ func rows() []row {
 		{"context select", contextSelect},
 
 		// the server
+		{"serve", serve},
 
 		// asking a CA
 		{"ca bootstrap", caBootstrap},

@@ -1,0 +1,40 @@
+# signet: `make run` serves a certificate authority, `make test` proves it.
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS  = -s -w -X github.com/signet-ca/signet/internal/cli.release=$(VERSION)
+export CGO_ENABLED ?= 0
+
+.PHONY: build run test setup check vet generate bench fuzz vuln clean
+
+build: ## bin/signet, one static binary
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/signet ./cmd/signet
+
+run: build ## create a CA if there is none, show a certificate of it, serve
+	./scripts/run bin/signet
+
+setup: ## the Debian packages the tests need
+	./scripts/setup
+
+test: setup build check ## everything, with the race detector
+	CGO_ENABLED=1 $(GO) test -race -timeout 15m ./...
+
+check: ## formatting, vet, staticcheck
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
+	$(GO) vet ./...
+	$(GO) tool -modfile=tools/go.mod staticcheck ./...
+
+generate: ## rewrite the generated reference pages
+	$(GO) test ./internal/cli ./internal/config -run 'TestReference' -update
+
+bench: build ## measure; prints the table of docs/performance.md
+	$(GO) run ./cmd/signet-bench
+
+FUZZTIME ?= 30s
+fuzz: ## each fuzz target for FUZZTIME
+	./scripts/fuzz $(FUZZTIME)
+
+vuln: ## known vulnerabilities of dependencies; needs the internet
+	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.2.0 ./...
+
+clean:
+	rm -rf bin dist

@@ -1,0 +1,76 @@
+package server
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/signet-ca/signet/internal/ca"
+)
+
+// metrics are the counters of one process; they live through reloads. Names that existing
+// dashboards know are kept.
+type metrics struct {
+	registry  *prometheus.Registry
+	acts      map[string]*prometheus.CounterVec // by event act
+	kmsSigned prometheus.Counter
+	kmsErrors prometheus.Counter
+	requests  *prometheus.HistogramVec
+	panics    prometheus.Counter
+	reloads   *prometheus.CounterVec
+}
+
+func newMetrics(started time.Time, state func() *ca.State) *metrics {
+	m := &metrics{registry: prometheus.NewRegistry(), acts: map[string]*prometheus.CounterVec{}}
+	for act, help := range map[string]string{
+		"x509_signed":   "X.509 certificates signed",
+		"x509_renewed":  "X.509 certificates renewed",
+		"x509_rekeyed":  "X.509 certificates rekeyed",
+		"x509_revoked":  "X.509 certificates revoked",
+		"x509_rejected": "X.509 requests whose proof was refused",
+	} {
+		m.acts[act] = prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "step_ca", Name: act + "_total", Help: help}, []string{"provisioner", "success"})
+		m.registry.MustRegister(m.acts[act])
+	}
+	m.kmsSigned = prometheus.NewCounter(prometheus.CounterOpts{Namespace: "step_ca", Name: "kms_signed", Help: "Signatures made with a key of the CA"})
+	m.kmsErrors = prometheus.NewCounter(prometheus.CounterOpts{Namespace: "step_ca", Name: "kms_errors", Help: "Signatures a key of the CA failed to make"})
+	m.requests = prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: "step_ca", Name: "http_request_duration_seconds",
+		Help: "Time to answer a request", Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}, []string{"endpoint", "status"})
+	m.panics = prometheus.NewCounter(prometheus.CounterOpts{Namespace: "step_ca", Name: "http_panics_total", Help: "Panics caught in handlers"})
+	m.reloads = prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "step_ca", Name: "reloads_total", Help: "Reloads of the configuration"}, []string{"success"})
+	uptime := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "step_ca", Name: "uptime_seconds", Help: "Seconds since the process started"},
+		func() float64 { return time.Since(started).Seconds() })
+	issuerEnd := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "step_ca", Name: "issuer_expiry_seconds", Help: "Seconds until the issuing certificate expires"},
+		func() float64 { return time.Until(state().Issuer.Issuer().NotAfter).Seconds() })
+	m.registry.MustRegister(m.kmsSigned, m.kmsErrors, m.requests, m.panics, m.reloads, uptime, issuerEnd,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// observe counts an event of the office.
+func (m *metrics) observe(e ca.Event) {
+	if counter := m.acts[e.Act]; counter != nil {
+		counter.WithLabelValues(e.Provisioner, strconv.FormatBool(e.Success)).Inc()
+	}
+}
+
+// signed counts a signature of a CA key.
+func (m *metrics) signed(err error) {
+	if err != nil {
+		m.kmsErrors.Inc()
+		return
+	}
+	m.kmsSigned.Inc()
+}
+
+// handler serves /metrics and nothing else.
+func (m *metrics) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.InstrumentMetricHandler(m.registry,
+		promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Timeout: 5 * time.Second, MaxRequestsInFlight: 10, Registry: m.registry})))
+	return mux
+}

@@ -1,0 +1,89 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/signet-ca/signet/internal/ca"
+)
+
+// ownCertificate keeps the CA's server certificate fresh. It lives in memory only.
+type ownCertificate struct {
+	ca  *ca.CA
+	log *slog.Logger
+
+	mu      sync.Mutex // guards what follows
+	current *tls.Certificate
+	renewed chan struct{} // tells the timer that current changed
+}
+
+func newOwnCertificate(c *ca.CA, first *tls.Certificate, log *slog.Logger) *ownCertificate {
+	return &ownCertificate{ca: c, log: log, current: first, renewed: make(chan struct{}, 1)}
+}
+
+// get serves handshakes. A certificate in its last minute, after a long sleep of the machine
+// for example, is replaced on the spot.
+func (o *ownCertificate) get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	o.mu.Lock()
+	cert := o.current
+	o.mu.Unlock()
+	if time.Until(cert.Leaf.NotAfter) > time.Minute {
+		return cert, nil
+	}
+	fresh, err := o.renew(hello.Context())
+	if err != nil {
+		return cert, nil // an expired certificate tells the client more than no answer
+	}
+	return fresh, nil
+}
+
+func (o *ownCertificate) set(cert *tls.Certificate) {
+	o.mu.Lock()
+	o.current = cert
+	o.mu.Unlock()
+	select {
+	case o.renewed <- struct{}{}:
+	default:
+	}
+}
+
+func (o *ownCertificate) renew(ctx context.Context) (*tls.Certificate, error) {
+	fresh, err := o.ca.OwnCertificate(ctx)
+	if err != nil {
+		o.log.ErrorContext(ctx, "server certificate not renewed", "err", err)
+		return nil, err
+	}
+	o.set(fresh)
+	return fresh, nil
+}
+
+// keepFresh renews at two thirds of the lifetime, less a random twentieth, until the
+// context ends.
+func (o *ownCertificate) keepFresh(ctx context.Context) {
+	timer := time.NewTimer(o.wait())
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-o.renewed:
+			timer.Reset(o.wait())
+		case <-timer.C:
+			if _, err := o.renew(ctx); err != nil {
+				timer.Reset(time.Minute + rand.N(time.Minute))
+			}
+		}
+	}
+}
+
+func (o *ownCertificate) wait() time.Duration {
+	o.mu.Lock()
+	leaf := o.current.Leaf
+	o.mu.Unlock()
+	period := leaf.NotAfter.Sub(leaf.NotBefore)
+	return max(0, time.Until(leaf.NotAfter)-period/3-rand.N(period/20+1))
+}
