@@ -1,0 +1,27 @@
+package config
+
+import "github.com/signet-ca/signet/internal/provisioner"
+
+// Vanished names settings of ours that one configuration had and the next does not: the
+// mark of an older program that rewrote the file and dropped what it does not know.
+func Vanished(before, after *Config) []string {
+	var gone []string
+	check := func(path string, had, has bool) {
+		if had && !has {
+			gone = append(gone, path)
+		}
+	}
+	check("signet", before.Signet != nil, after.Signet != nil)
+	check("authority.renewUnrecorded", before.Authority.RenewUnrecorded != "extension", after.Authority.RenewUnrecorded != "extension")
+	check("authority.previousIssuers", len(before.Authority.PreviousIssuers) > 0, len(after.Authority.PreviousIssuers) > 0)
+	now := map[string]*provisioner.Provisioner{}
+	for _, p := range after.Authority.Provisioners {
+		now[p.Name] = p
+	}
+	for _, p := range before.Authority.Provisioners {
+		if next := now[p.Name]; next != nil {
+			check(p.Name+": allowRevokeAny", p.AllowRevokeAny, next.AllowRevokeAny)
+		}
+	}
+	return gone
+}
