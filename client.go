@@ -71,18 +71,22 @@ func NewClient(address string, options *Options) (*Client, error) {
 
 func newHTTP(config *tls.Config, options *Options) *http.Client {
 	return &http.Client{
-		Timeout: cmp.Or(options.Timeout, defaultTimeout),
-		Transport: &http.Transport{
-			Proxy:               http.ProxyFromEnvironment,
-			DialContext:         options.Dial,
-			TLSClientConfig:     config,
-			ForceAttemptHTTP2:   true,
-			TLSHandshakeTimeout: 10 * time.Second,
-			IdleConnTimeout:     30 * time.Second,
-			MaxIdleConnsPerHost: 4,
-		},
+		Timeout:   cmp.Or(options.Timeout, defaultTimeout),
+		Transport: newTransport(config, options.Dial),
 		// A token must not follow a redirect to somebody else.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+func newTransport(config *tls.Config, dial func(context.Context, string, string) (net.Conn, error)) *http.Transport {
+	return &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         dial,
+		TLSClientConfig:     config,
+		ForceAttemptHTTP2:   true,
+		TLSHandshakeTimeout: 10 * time.Second,
+		IdleConnTimeout:     30 * time.Second,
+		MaxIdleConnsPerHost: 4,
 	}
 }
 
@@ -111,8 +115,17 @@ func Bootstrap(ctx context.Context, address, fingerprint string, options *Option
 
 // As is this client, presenting another certificate.
 func (c *Client) As(cert *tls.Certificate) *Client {
+	return c.with(func(o *Options) { o.Certificate = cert })
+}
+
+// trusting is this client with other roots.
+func (c *Client) trusting(roots *x509.CertPool) *Client {
+	return c.with(func(o *Options) { o.Roots = roots })
+}
+
+func (c *Client) with(change func(*Options)) *Client {
 	options := c.options
-	options.Certificate = cert
+	change(&options)
 	other, err := NewClient(c.base.String(), &options)
 	if err != nil {
 		panic(err) // c's own address was good

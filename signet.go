@@ -1,10 +1,12 @@
 // Package signet is the Go client of a signet or step-ca certificate authority, and the
 // JSON that both sides speak.
 //
-//	client, root, err := signet.Bootstrap(ctx, "https://ca.example.com", fingerprint, nil)
-//	answer, err := client.Sign(ctx, &signet.SignRequest{CSR: ..., OTT: token})
-//
-// The certificate it returns goes with the key of the request.
+//	client, _, err := signet.BootstrapByToken(ctx, token, nil)
+//	request, key, err := signet.NewRequest(token)
+//	answer, err := client.Sign(ctx, request)
+//	renewer, err := signet.NewRenewer(client, answer.Pair(key), nil)
+//	go renewer.Run(ctx)
+//	server := &http.Server{TLSConfig: renewer.ServerTLS(tls.VerifyClientCertIfGiven)}
 package signet
 
 import (

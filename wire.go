@@ -2,6 +2,8 @@ package signet
 
 import (
 	"bytes"
+	"crypto"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
@@ -175,6 +177,18 @@ func (r *SignResponse) Certificates() []*x509.Certificate {
 		}
 	}
 	return certs
+}
+
+// Pair is the certificate with its key, as crypto/tls wants it.
+func (r *SignResponse) Pair(key crypto.PrivateKey) *tls.Certificate {
+	pair := &tls.Certificate{PrivateKey: key}
+	for _, cert := range r.Certificates() {
+		pair.Certificate = append(pair.Certificate, cert.Raw)
+		if pair.Leaf == nil {
+			pair.Leaf = cert
+		}
+	}
+	return pair
 }
 
 // TLSOptions are the CA's own TLS settings, which clients may take over.

@@ -5,13 +5,11 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net"
-	"net/url"
 	"os"
 	"runtime"
 	"strings"
@@ -69,45 +67,12 @@ func (c *caFlags) pool(env *Env) (*x509.CertPool, error) {
 // clientByToken is client, except that a token which names its CA and the CA's root is
 // enough: the root is fetched and compared with the token's fingerprint.
 func (c *caFlags) clientByToken(ctx context.Context, env *Env, token string) (*signet.Client, error) {
-	address, fingerprint := tokenTrust(token)
+	address, fingerprint := signet.TokenCA(token)
 	if fingerprint == "" || address == "" {
 		return c.client(env)
 	}
 	client, _, err := signet.Bootstrap(ctx, cmp.Or(c.url, address), fingerprint, clientOptions(env))
 	return client, err
-}
-
-// tokenTrust reads, without any check, which CA a token is for and the fingerprint of that
-// CA's root.
-func tokenTrust(token string) (address, fingerprint string) {
-	parts := strings.Split(token, ".")
-	if len(parts) != 3 {
-		return "", ""
-	}
-	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err != nil {
-		return "", ""
-	}
-	var claims struct {
-		SHA string          `json:"sha"`
-		Aud json.RawMessage `json:"aud"`
-	}
-	if json.Unmarshal(payload, &claims) != nil {
-		return "", ""
-	}
-	var audiences []string
-	if json.Unmarshal(claims.Aud, &audiences) != nil {
-		audiences = make([]string, 1)
-		if json.Unmarshal(claims.Aud, &audiences[0]) != nil {
-			return "", ""
-		}
-	}
-	for _, aud := range audiences {
-		if u, err := url.Parse(aud); err == nil && strings.HasPrefix(u.Scheme, "http") && u.Host != "" {
-			return "https://" + u.Host, claims.SHA
-		}
-	}
-	return "", ""
 }
 
 // clientOptions name this program to the CA.
