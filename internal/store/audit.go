@@ -23,8 +23,7 @@ func (tx *Tx) AddAudit(a Audit) error {
 	if err := key("serial", a.Serial, 255); err != nil {
 		return fmt.Errorf("record audit entry: %w", err)
 	}
-	err := tx.insert(`INSERT INTO audit (id, at, act, provisioner, subject, serial, request_id, detail)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?)`, tx.store.nextID(), seconds(a.At), a.Act, text(a.Provisioner),
+	err := tx.insert(auditTable, tx.store.nextID(), seconds(a.At), a.Act, text(a.Provisioner),
 		text(a.Subject), a.Serial, text(a.RequestID), text(a.Detail))
 	if err != nil {
 		return fmt.Errorf("record audit entry %s: %w", a.Act, err)

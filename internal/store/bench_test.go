@@ -54,6 +54,10 @@ func BenchmarkUpdate(b *testing.B) {
 				var left atomic.Int64
 				left.Store(int64(b.N))
 				done := make(chan error, callers)
+				if err := s.Ping(b.Context()); err != nil {
+					b.Fatal(err)
+				}
+				own, served := ownCPU(b), servedCPU(b)
 				b.ResetTimer()
 				for range callers {
 					go func() {
@@ -69,6 +73,10 @@ func BenchmarkUpdate(b *testing.B) {
 						b.Error(err)
 					}
 				}
+				b.StopTimer()
+				perOp := func(d time.Duration) float64 { return float64(d.Microseconds()) / float64(b.N) }
+				b.ReportMetric(perOp(ownCPU(b)-own), "cpu-us/op")
+				b.ReportMetric(perOp(servedCPU(b)-served), "server-cpu-us/op")
 			})
 		}
 	}

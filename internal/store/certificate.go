@@ -38,13 +38,6 @@ type Certificate struct {
 	RA          []byte // JSON of the registration authority's data; nil if there is none
 }
 
-const insertCertificate = `INSERT INTO certificates (id, class, serial, type,
-	provisioner_id, provisioner_name, provisioner_type, subject, key_id, issuer_key_id, names,
-	not_before, not_after, issued_at, raw, renewed_from, ra)
-	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-
-const insertName = `INSERT INTO certificate_names (kind, value, certificate_id) VALUES (?, ?, ?)`
-
 // AddCertificate records a certificate; ErrExists if its serial is taken. It sets c.ID.
 func (tx *Tx) AddCertificate(c *Certificate) error {
 	class, err := c.check()
@@ -56,7 +49,7 @@ func (tx *Tx) AddCertificate(c *Certificate) error {
 		return fmt.Errorf("record certificate %s: %w", c.Serial, err)
 	}
 	c.ID = tx.store.nextID()
-	err = tx.insert(insertCertificate, c.ID, class, c.Serial, c.Type,
+	err = tx.insert(certificatesTable, c.ID, class, c.Serial, c.Type,
 		c.ProvisionerID, text(c.ProvisionerName), text(c.ProvisionerType),
 		text(c.Subject), text(c.KeyID), text(c.IssuerKeyID), text(string(names)),
 		seconds(c.NotBefore), seconds(c.NotAfter), seconds(c.IssuedAt), c.Raw, c.RenewedFrom, c.RA)
@@ -64,7 +57,7 @@ func (tx *Tx) AddCertificate(c *Certificate) error {
 		return fmt.Errorf("record certificate %s: %w", c.Serial, err)
 	}
 	for _, n := range distinct(c.Names) {
-		if err := tx.insert(insertName, n.Kind, n.Value, c.ID); err != nil {
+		if err := tx.insert(namesTable, n.Kind, n.Value, c.ID); err != nil {
 			return fmt.Errorf("record names of certificate %s: %w", c.Serial, err)
 		}
 	}

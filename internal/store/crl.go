@@ -37,7 +37,7 @@ func (tx *Tx) PutCRL(c *CRL, previous int64) error {
 	var err error
 	if previous < 0 {
 		n, err = tx.exec("INSERT INTO crls (issuer, number, this_update, next_update, der) VALUES (?, ?, ?, ?, ?)"+
-			tx.session.dialect.skip, c.Issuer, c.Number, seconds(c.ThisUpdate), seconds(c.NextUpdate), c.DER)
+			tx.store.dialect.skip, c.Issuer, c.Number, seconds(c.ThisUpdate), seconds(c.NextUpdate), c.DER)
 	} else {
 		n, err = tx.exec("UPDATE crls SET number = ?, this_update = ?, next_update = ?, der = ? WHERE issuer = ? AND number = ?",
 			c.Number, seconds(c.ThisUpdate), seconds(c.NextUpdate), c.DER, c.Issuer, previous)

@@ -97,14 +97,14 @@ func fillBelowLimit() error {
 func TestFullDiskLosesNothingAndRecovers(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=12m"); err != nil {
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=48m"); err != nil {
 		t.Logf("no small disk can be mounted here (%v): limiting the size of files instead", err)
 		limitedFiles(t, dir)
 		return
 	}
 	t.Cleanup(func() { syscall.Unmount(dir, 0) })
 	ballast := filepath.Join(dir, "ballast")
-	if err := os.WriteFile(ballast, make([]byte, 6<<20), 0o600); err != nil {
+	if err := os.WriteFile(ballast, make([]byte, 32<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s := open(t, store.Config{Type: "sqlite", DataSource: filepath.Join(dir, "signet.db")})
@@ -113,7 +113,7 @@ func TestFullDiskLosesNothingAndRecovers(t *testing.T) {
 		t.Error(err)
 	}
 	// A start on a full disk says so.
-	if err := os.WriteFile(ballast, make([]byte, 12<<20), 0o600); !errors.Is(err, syscall.ENOSPC) {
+	if err := os.WriteFile(ballast, make([]byte, 48<<20), 0o600); !errors.Is(err, syscall.ENOSPC) {
 		t.Fatalf("the disk could not be filled: %v", err)
 	}
 	_, err := store.Open(t.Context(), store.Config{Type: "sqlite", DataSource: filepath.Join(dir, "new.db")}, slog.Default())

@@ -36,8 +36,7 @@ func (tx *Tx) Revoke(r *Revocation) error {
 	if err := key("key of proof", r.ProofKey, 255); err != nil {
 		return fmt.Errorf("revoke %s: %w", r.Serial, err)
 	}
-	err = tx.insert(`INSERT INTO revocations (class, serial, type, provisioner_id, reason_code, reason,
-		revoked_at, expires_at, proof, mtls, acme, revoked_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+	err = tx.insert(revocationsTable,
 		class, r.Serial, r.Type, r.ProvisionerID, r.ReasonCode, text(r.Reason),
 		seconds(r.RevokedAt), seconds(r.ExpiresAt), r.ProofKey, flag(r.MTLS), flag(r.ACME), text(r.By))
 	if err != nil {

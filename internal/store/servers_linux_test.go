@@ -295,3 +295,41 @@ func executeRemote(t *testing.T, c store.Config, statement string) {
 		t.Fatal(err)
 	}
 }
+
+// ownCPU is the processor time that this process has used.
+func ownCPU(t testing.TB) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// servedCPU is the processor time of the database servers that these tests run, with
+// their children of now.
+func servedCPU(t testing.TB) time.Duration {
+	running.Lock()
+	defer running.Unlock()
+	mine := map[int]bool{}
+	for _, s := range running.servers {
+		mine[s.process.Process.Pid] = true
+	}
+	ticks := 0
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, path := range stats {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			continue // it has ended
+		}
+		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		_, rest, _ := strings.Cut(string(data), ") ")
+		fields := strings.Fields(rest)
+		parent, _ := strconv.Atoi(fields[1])
+		if mine[pid] || mine[parent] {
+			user, _ := strconv.Atoi(fields[11])
+			system, _ := strconv.Atoi(fields[12])
+			ticks += user + system
+		}
+	}
+	return time.Duration(ticks) * 10 * time.Millisecond
+}

@@ -19,8 +19,11 @@ type session struct {
 	dialect *dialect
 	conn    *sql.Conn
 	stmts   map[string]*sql.Stmt
-	lost    bool      // the connection is broken and will be replaced
-	used    time.Time // when it was last handed back
+
+	insertions map[insertion]*sql.Stmt
+
+	lost bool      // the connection is broken and will be replaced
+	used time.Time // when it was last handed back
 }
 
 func openSession(ctx context.Context, d *dialect, db *sql.DB) (*session, error) {
@@ -28,7 +31,7 @@ func openSession(ctx context.Context, d *dialect, db *sql.DB) (*session, error) 
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
-	return &session{dialect: d, conn: conn, stmts: make(map[string]*sql.Stmt)}, nil
+	return &session{dialect: d, conn: conn, stmts: make(map[string]*sql.Stmt), insertions: make(map[insertion]*sql.Stmt)}, nil
 }
 
 // stmt prepares a query once. The connection outlives the context that first needed it.
@@ -71,6 +74,9 @@ func (ss *session) stale(ctx context.Context) bool {
 
 func (ss *session) close() {
 	for _, st := range ss.stmts {
+		st.Close()
+	}
+	for _, st := range ss.insertions {
 		st.Close()
 	}
 	if ss.lost {

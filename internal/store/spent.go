@@ -26,8 +26,7 @@ func (tx *Tx) Spend(p Spent) error {
 	if err := key("provisioner ID", p.ProvisionerID, 512); err != nil {
 		return err
 	}
-	err := tx.insert("INSERT INTO spent_proofs (proof, provisioner_id, spent_at, expires_at) VALUES (?, ?, ?, ?)",
-		p.Key, p.ProvisionerID, seconds(p.SpentAt), seconds(p.ExpiresAt))
+	err := tx.insert(spentTable, p.Key, p.ProvisionerID, seconds(p.SpentAt), seconds(p.ExpiresAt))
 	if err != nil {
 		return fmt.Errorf("spend proof: %w", err)
 	}

@@ -153,7 +153,7 @@ func openSQLiteURI(uri, name, vfs string) (*database, error) {
 		return sql.OpenDB(connector), nil
 	}
 	// FULL flushes the log at each commit; NORMAL could lose the last ones in a power cut.
-	write, err := open("immediate", "synchronous(FULL)", "cache_size(-8192)", "journal_size_limit(67108864)")
+	write, err := open("immediate", "synchronous(FULL)", "cache_size(-8192)", "wal_autocheckpoint(4000)", "journal_size_limit(67108864)")
 	if err != nil {
 		return nil, err
 	}

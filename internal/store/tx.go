@@ -18,43 +18,74 @@ type Tx struct {
 	session *session
 	write   bool  // inside Update
 	broken  error // first failure of the database itself: the change is lost, whatever it returns
+
+	recording *recording // takes rows down; nil: they go to the database
 }
+
+// errReading is our own mistake.
+var errReading = errors.New("a change was tried inside View: use Update")
 
 // exec runs a statement and tells how many rows it touched.
 func (tx *Tx) exec(query string, args ...any) (int64, error) {
 	if !tx.write {
-		return 0, errors.New("a change was tried inside View: use Update")
+		return 0, errReading
+	}
+	if err := tx.turn(); err != nil {
+		return 0, err
 	}
 	st, err := tx.session.stmt(tx.ctx, query)
 	if err != nil {
 		return 0, tx.fail(err)
 	}
-	res, err := st.ExecContext(tx.ctx, args...)
-	if err != nil {
-		if tx.session.dialect.duplicate(err) {
-			return 0, ErrExists
-		}
-		return 0, tx.fail(err)
-	}
-	n, err := res.RowsAffected()
-	if err != nil {
-		return 0, tx.fail(err)
-	}
-	return n, nil
+	return tx.affected(st.ExecContext(tx.ctx, args...))
 }
 
 // insert adds one row; a row with the same key gives ErrExists and leaves the transaction
 // usable, which a plain INSERT would not on every database.
-func (tx *Tx) insert(query string, args ...any) error {
-	n, err := tx.exec(query+tx.session.dialect.skip, args...)
+func (tx *Tx) insert(t *table, args ...any) error {
+	if !tx.write {
+		return errReading
+	}
+	if rec := tx.recording; rec != nil {
+		rec.rows = append(rec.rows, row{t, args})
+		return nil
+	}
+	st, err := tx.session.insertion(tx.ctx, t, 1)
+	if err != nil {
+		return tx.fail(err)
+	}
+	n, err := tx.affected(st.ExecContext(tx.ctx, args...))
 	if err == nil && n == 0 {
 		return ErrExists
 	}
 	return err
 }
 
+func (tx *Tx) affected(res sql.Result, err error) (int64, error) {
+	if err != nil {
+		if tx.store.dialect.duplicate(err) {
+			return 0, ErrExists
+		}
+		return 0, tx.fail(err)
+	}
+	n, err := res.RowsAffected()
+	return n, tx.fail(err)
+}
+
+// turn refuses what can't be recorded.
+func (tx *Tx) turn() error {
+	if tx.recording == nil {
+		return nil
+	}
+	tx.recording.exact = true
+	return errTurn
+}
+
 // row reads the one row of a query.
 func (tx *Tx) row(query string, args []any, dest ...any) error {
+	if err := tx.turn(); err != nil {
+		return err
+	}
 	st, err := tx.session.stmt(tx.ctx, query)
 	if err != nil {
 		return tx.fail(err)
@@ -69,6 +100,9 @@ func (tx *Tx) row(query string, args []any, dest ...any) error {
 // rows calls scan for each row of a query and is done with the connection when it
 // returns: whoever walks a list may ask for other records meanwhile.
 func (tx *Tx) rows(query string, args []any, scan func(*sql.Rows) error) error {
+	if err := tx.turn(); err != nil {
+		return err
+	}
 	st, err := tx.session.stmt(tx.ctx, query)
 	if err != nil {
 		return tx.fail(err)

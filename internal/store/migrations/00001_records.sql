@@ -59,16 +59,16 @@ CREATE TABLE revocations (
 ) {clustered};
 
 CREATE TABLE audit (
-	id {id} PRIMARY KEY,
 	at {int} NOT NULL,
+	id {int} NOT NULL,
 	act {key255} NOT NULL,
 	provisioner {text} NOT NULL,
 	subject {text} NOT NULL,
 	serial {key255} NOT NULL,
 	request_id {text} NOT NULL,
-	detail {text} NOT NULL
-) {rows};
-CREATE INDEX audit_by_time ON audit (at, id);
+	detail {text} NOT NULL,
+	PRIMARY KEY (at, id)
+) {clustered};
 
 CREATE TABLE crls (
 	issuer {key255} NOT NULL PRIMARY KEY,
