@@ -57,6 +57,7 @@ func newWireCA(t *testing.T) *wireCA {
 	mux.HandleFunc("GET /provisioners", say(200, `{"provisioners":[{"type":"JWK","name":"a<b","key":{"kid":"k1"}},{"type":"ACME","name":"acme"}],"nextCursor":""}`))
 	mux.HandleFunc("GET /provisioners/k1/encrypted-key", say(200, `{"key":"a.b.c.d.e"}`))
 	mux.HandleFunc("GET /provisioners/k2/encrypted-key", say(404, `{"status":404,"message":"no such key."}`))
+	mux.HandleFunc("GET /provisioners/k3/encrypted-key", say(404, `{"status":404,"message":"\u001b]0;title\u0007"}`))
 	leaf, key := certify(t, s.root, s.issuer, "127.0.0.1", time.Hour)
 	s.Server = httptest.NewUnstartedServer(mux)
 	s.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{leaf.Raw}, PrivateKey: key}}, ClientAuth: tls.RequestClientCert}
@@ -170,6 +171,7 @@ func TestBootstrapAndAsk(t *testing.T) {
 		}
 	}
 	w.refused("no such key.; run again with STEPDEBUG=1", "ca", "provisioner", "jwe-key", "k2")
+	w.refused(`\x1b]0;title\a`, "ca", "provisioner", "jwe-key", "k3") // a CA can't steer the terminal
 	w.vars["STEPDEBUG"] = "1"
 	w.refused("(request request-7)", "ca", "provisioner", "jwe-key", "k2")
 }

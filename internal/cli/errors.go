@@ -128,10 +128,14 @@ func (e *Env) complain(err error) {
 			text += "; run again with STEPDEBUG=1 for details"
 		}
 	}
-	fmt.Fprintf(e.Stderr, "%s: %s\n", e.Name, strings.TrimRight(text, "\n"))
+	var safe []string // what a CA answers must not steer the terminal
+	for line := range strings.SplitSeq(strings.TrimRight(text, "\n"), "\n") {
+		safe = append(safe, printable(line))
+	}
+	fmt.Fprintf(e.Stderr, "%s: %s\n", e.Name, strings.Join(safe, "\n"))
 	if e.debugging() {
 		for cause := errors.Unwrap(err); cause != nil; cause = errors.Unwrap(cause) {
-			fmt.Fprintf(e.Stderr, "  caused by %T: %v\n", cause, cause)
+			fmt.Fprintf(e.Stderr, "  caused by %T: %s\n", cause, printable(cause.Error()))
 		}
 	}
 }

@@ -3,6 +3,8 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 )
 
@@ -100,4 +102,47 @@ func asker() *command {
 			return map[string]any{"text": text, "password": string(password), "sure": sure, "chosen": chosen}, err
 		},
 	}
+}
+
+// Undocumented lists what is missing in the documentation of the commands.
+func Undocumented() []string {
+	var missing []string
+	var walk func(c *command)
+	walk = func(c *command) {
+		complain := func(format string, args ...any) {
+			missing = append(missing, c.path()+": "+fmt.Sprintf(format, args...))
+		}
+		p := c.page()
+		if c.short == "" || strings.HasSuffix(c.short, ".") || c.short[:1] != strings.ToLower(c.short[:1]) {
+			complain("short %q: a phrase in lower case without full stop is needed", c.short)
+		}
+		if c.run != nil && len(c.examples) == 0 {
+			complain("no example")
+		}
+		for _, x := range c.examples {
+			if !strings.Contains(x.line, "signet ") || x.does == "" {
+				complain("example %q: a command line with signet is needed, and what it is good for", x.line)
+			}
+		}
+		for _, a := range p.args {
+			if a.help == "" {
+				complain("argument %s has no help", a.name)
+			}
+		}
+		for _, f := range append(p.flags, p.globals...) {
+			if f.usage == "" || f.off == nil && f.placeholder == "" {
+				complain("flag %s has no help or no placeholder", f.name)
+			}
+		}
+		for _, f := range p.fields {
+			if f.help == "" {
+				complain("member %s has no help tag", f.path)
+			}
+		}
+		for _, child := range c.children {
+			walk(child)
+		}
+	}
+	walk(tree("signet"))
+	return missing
 }

@@ -129,7 +129,7 @@ func table(rows ...[]string) string {
 func printable(s string) string {
 	clean := true
 	for _, r := range s {
-		if !strconv.IsPrint(r) {
+		if !strconv.IsPrint(r) && r != '\t' {
 			clean = false
 			break
 		}

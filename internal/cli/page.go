@@ -83,7 +83,7 @@ func (f *flag) names() string {
 
 // about is the description of a flag with its default, without trailing full stop.
 func (f *flag) about() string {
-	s := f.usage
+	s := strings.ReplaceAll(f.usage, "`", "") // the placeholder stands beside it
 	if f.repeats {
 		s += "; may be repeated"
 	}

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/signet-ca/signet/internal/cli"
 )
 
 var update = flag.Bool("update", false, "rewrite generated files and golden texts")
@@ -46,6 +48,15 @@ func TestWrittenForms(t *testing.T) {
 				t.Errorf("%s: %d bytes, %v", file, len(data), err)
 			}
 		}
+	}
+}
+
+// TestDocumented proves that every command explains itself: arguments, flags, the members
+// of its JSON, and an example.
+func TestDocumented(t *testing.T) {
+	t.Parallel()
+	for _, missing := range cli.Undocumented() {
+		t.Error(missing)
 	}
 }
 
