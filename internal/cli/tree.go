@@ -66,6 +66,12 @@ func rows() []row {
 		{"ca provisioner list", caProvisionerList},
 
 		// certificates
+		{"certificate bundle", certificateBundle},
+		{"certificate fingerprint", certificateFingerprint},
+		{"certificate format", certificateFormat},
+		{"certificate inspect", certificateInspect},
+		{"certificate key", certificateKey},
+		{"certificate needs-renewal", certificateNeedsRenewal},
 
 		// revocation lists
 
