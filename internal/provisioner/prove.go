@@ -1,6 +1,7 @@
 package provisioner
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/sha256"
@@ -38,7 +39,7 @@ type Want struct {
 // RFC 3339, a duration from now, or "".
 type SSHWant struct {
 	CertType    string   `json:"certType"`
-	KeyID       string   `json:"keyID"`
+	KeyID       string   `json:"keyID"` // "" is the subject
 	Principals  []string `json:"principals"`
 	ValidAfter  string   `json:"validAfter"`
 	ValidBefore string   `json:"validBefore"`
@@ -104,7 +105,10 @@ func (w *Want) claims(act Act, issuer string) (*claims, error) {
 		if w.SSH == nil {
 			return nil, fault.New(fault.Invalid, "a token for an SSH certificate must say which one")
 		}
-		c.Step = &stepped{SSH: w.SSH}
+		ssh := *w.SSH
+		ssh.KeyID = cmp.Or(ssh.KeyID, w.Subject)
+		ssh.Principals = append([]string{}, ssh.Principals...) // an empty list, not null
+		c.Step = &stepped{SSH: &ssh}
 	default:
 		return c, nil
 	}
@@ -168,4 +172,11 @@ func Address(base string, act Act) string {
 // configuration: its first host name, neither port nor version.
 func LocalAddress(host string, act Act) string {
 	return "https://" + hostOf(host) + endpoints[act]
+}
+
+// Provable reports whether a token of this type of provisioner can ever be good for an act.
+// Types with a protocol of their own have no tokens.
+func Provable(kind string, act Act) bool {
+	r := rowOf(kind)
+	return r != nil && !r.protocol && r.permits(act)
 }

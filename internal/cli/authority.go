@@ -1,0 +1,120 @@
+package cli
+
+import (
+	"context"
+	"crypto"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/signet-ca/signet"
+	"github.com/signet-ca/signet/internal/keys"
+	"github.com/signet-ca/signet/internal/provisioner"
+)
+
+// authority is a CA as the commands use it: its server, or with --offline its configuration
+// and database on this machine.
+type authority struct {
+	client       *signet.Client // nil offline
+	provisioners []*provisioner.Provisioner
+	root         string // SHA-256 fingerprint, "" if unknown
+	address      func(provisioner.Act) string
+}
+
+// open finds the CA that the flags speak of.
+func (p *proofFlags) open(ctx context.Context, env *Env) (*authority, error) {
+	client, err := p.ca.client(env)
+	if err != nil {
+		return nil, err
+	}
+	root, err := rootFingerprint(p.ca.rootFile(env))
+	if err != nil {
+		return nil, err
+	}
+	a := &authority{client: client, root: root,
+		address: func(act provisioner.Act) string { return provisioner.Address(client.URL(), act) }}
+	return a, a.learn(ctx, env)
+}
+
+// learn asks the server for its provisioners.
+func (a *authority) learn(ctx context.Context, env *Env) error {
+	list, err := a.client.Provisioners(ctx)
+	if err != nil {
+		return err
+	}
+	for _, one := range list {
+		// A newer CA may have types, or forms of them, that are not known here.
+		p := new(provisioner.Provisioner)
+		if err := json.Unmarshal(one, p); err != nil {
+			env.Log.Warn("a provisioner of the CA is left out", "err", err)
+			continue
+		}
+		if slices.ContainsFunc(provisioner.Types(), func(t string) bool { return strings.EqualFold(t, p.Type) }) {
+			a.provisioners = append(a.provisioners, p)
+		}
+	}
+	return nil
+}
+
+// rootFingerprint names the root in a file; "" if there is no such file.
+func rootFingerprint(file string) (string, error) {
+	certs, err := keys.ReadCertificates(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return keys.CertificateFingerprint(certs[0]), nil
+}
+
+// name is how the CA stands in notes.
+func (a *authority) name() string { return a.client.URL() }
+
+// encryptedKey is the private key of a JWK provisioner as the CA keeps it; "" if it does not.
+func (a *authority) encryptedKey(ctx context.Context, j *provisioner.JWK) (string, error) {
+	sealed, err := a.client.EncryptedKey(ctx, j.Key.KeyID)
+	if refused, ok := errors.AsType[*signet.Error](err); ok && refused.Status == http.StatusNotFound {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("fetch the encrypted key %s: %w", j.Key.KeyID, err)
+	}
+	return sealed, nil
+}
+
+// sign asks for a certificate. It comes leaf first, without the root.
+func (a *authority) sign(ctx context.Context, ask *signet.SignRequest) ([]*x509.Certificate, error) {
+	answer, err := a.client.Sign(ctx, ask)
+	return certified(answer, err, ask.CSR.PublicKey)
+}
+
+// certified is the chain in an answer, if it is for the key that was asked for.
+func certified(answer *signet.SignResponse, err error, key crypto.PublicKey) ([]*x509.Certificate, error) {
+	if err != nil {
+		return nil, err
+	}
+	chain := answer.Certificates()
+	if len(chain) == 0 {
+		return nil, errors.New("the CA's answer holds no certificate")
+	}
+	if !keys.SamePublicKey(chain[0].PublicKey, key) {
+		return nil, errors.New("the CA's answer is a certificate for another key; nothing was written")
+	}
+	return chain, nil
+}
+
+// holder is a certificate with its chain and key, as its holder presents it.
+func holder(chain []*x509.Certificate, key crypto.Signer) *tls.Certificate {
+	c := &tls.Certificate{PrivateKey: key, Leaf: chain[0]}
+	for _, one := range chain {
+		c.Certificate = append(c.Certificate, one.Raw)
+	}
+	return c
+}

@@ -1,0 +1,112 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/signet-ca/signet/internal/provisioner"
+)
+
+// proofFlags choose the provisioner of a proof and give what its kind needs to make one.
+type proofFlags struct {
+	ca                      caFlags
+	provisioner, kid        string
+	key                     string
+	passwordFile            string
+	provisionerPasswordFile string
+	x5cCert, x5cKey         string
+	offline                 bool
+	caConfig                string
+}
+
+func (p *proofFlags) register(fs *flags) {
+	p.ca.register(fs)
+	fs.String(&p.provisioner, "provisioner", "name", "provisioner that gives the right").Alias("issuer")
+	fs.String(&p.provisionerPasswordFile, "provisioner-password-file", "file", "file with the password of the provisioner's key")
+	fs.String(&p.passwordFile, "password-file", "file", "the same, where --provisioner-password-file is not given")
+	fs.Bool(&p.offline, "offline", "work with the CA's configuration on this machine, not with its server")
+	fs.String(&p.caConfig, "ca-config", "file", "configuration of the CA, for --offline").Preset("config/ca.json in the home")
+}
+
+// registerKey adds what says which key signs a token.
+func (p *proofFlags) registerKey(fs *flags) {
+	fs.String(&p.kid, "kid", "id", "key ID of the provisioner; with --offline and no configuration the one to write")
+	fs.String(&p.key, "key", "file", "private key of the provisioner: JWK, encrypted JWK or PEM; without it the CA keeps it, encrypted")
+	fs.String(&p.x5cCert, "x5c-cert", "file", "certificate, with its chain, whose key signs the token")
+	fs.String(&p.x5cKey, "x5c-key", "file", "private key of --x5c-cert")
+	fs.Together("x5c-cert", "x5c-key")
+}
+
+// proofPassword is the file of the password of a provisioner's key, and the flag to name when it
+// is missing.
+func (p *proofFlags) proofPassword() (file, flag string) {
+	return cmp.Or(p.provisionerPasswordFile, p.passwordFile), "provisioner-password-file"
+}
+
+// proverKind is how proofs of one type of provisioner are made here. What a type needs from
+// the command line is in a file of its own, next to its row.
+type proverKind struct {
+	name   string
+	wanted func(*proofFlags) bool                        // its own flags are given, which rules out other types; nil: it has none
+	id     func(*provisioner.Provisioner) string         // what --kid selects it by; nil: nothing
+	note   string                                        // how that ID is called in notes
+	prove  func(context.Context, *proof) (string, error) // nil: not from here
+}
+
+func proverKinds() []proverKind {
+	return []proverKind{
+		{name: "JWK", id: jwkID, note: "kid", prove: proveJWK},
+		{name: "X5C", wanted: func(p *proofFlags) bool { return p.x5cCert != "" }},
+	}
+}
+
+// proverOf is the row of a type; a type without a row gets an empty one.
+func proverOf(kind string) proverKind {
+	for _, k := range proverKinds() {
+		if strings.EqualFold(k.name, kind) {
+			return k
+		}
+	}
+	return proverKind{name: kind}
+}
+
+// proof is one proof in the making.
+type proof struct {
+	flags       *proofFlags
+	env         *Env
+	source      *authority
+	act         provisioner.Act
+	provisioner *provisioner.Provisioner
+	want        provisioner.Want
+	subject     question // asked if there is none
+}
+
+// make chooses the provisioner and makes the token.
+func (p *proof) make(ctx context.Context) (string, error) {
+	chosen, err := p.flags.choose(ctx, p.env, p.source, p.act)
+	if err != nil {
+		return "", err
+	}
+	p.provisioner = chosen
+	kind := proverOf(chosen.Type)
+	switch {
+	case !provisioner.Provable(chosen.Type, p.act):
+		return "", fmt.Errorf("provisioner %q is of type %s, whose tokens can't %s", chosen.Name, chosen.Type, p.act)
+	case kind.prove == nil:
+		return "", fmt.Errorf("provisioner %q is of type %s: this version can't make its tokens; make one elsewhere and give it with --token where that is possible", chosen.Name, chosen.Type)
+	}
+	p.want.Audience, p.want.Root, p.want.At = p.source.address(p.act), p.source.root, p.env.Now()
+	return kind.prove(ctx, p)
+}
+
+// askSubject asks for the subject if there is none yet.
+func (p *proof) askSubject(ctx context.Context) error {
+	if p.want.Subject != "" {
+		return nil
+	}
+	subject, err := p.env.ask(ctx, p.subject)
+	p.want.Subject = subject
+	return err
+}
