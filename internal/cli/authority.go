@@ -22,6 +22,8 @@ import (
 // and database on this machine.
 type authority struct {
 	client       *signet.Client // nil offline
+	local        *localCA       // nil online
+	bare         bool           // neither: only what the flags say is known
 	provisioners []*provisioner.Provisioner
 	root         string // SHA-256 fingerprint, "" if unknown
 	address      func(provisioner.Act) string
@@ -29,6 +31,9 @@ type authority struct {
 
 // open finds the CA that the flags speak of.
 func (p *proofFlags) open(ctx context.Context, env *Env) (*authority, error) {
+	if p.offline {
+		return p.openLocal(ctx, env)
+	}
 	client, err := p.ca.client(env)
 	if err != nil {
 		return nil, err
@@ -75,10 +80,18 @@ func rootFingerprint(file string) (string, error) {
 }
 
 // name is how the CA stands in notes.
-func (a *authority) name() string { return a.client.URL() }
+func (a *authority) name() string {
+	if a.local != nil {
+		return a.local.url
+	}
+	return a.client.URL()
+}
 
 // encryptedKey is the private key of a JWK provisioner as the CA keeps it; "" if it does not.
 func (a *authority) encryptedKey(ctx context.Context, j *provisioner.JWK) (string, error) {
+	if a.local != nil {
+		return j.EncryptedKey, nil
+	}
 	sealed, err := a.client.EncryptedKey(ctx, j.Key.KeyID)
 	if refused, ok := errors.AsType[*signet.Error](err); ok && refused.Status == http.StatusNotFound {
 		return "", nil
@@ -91,6 +104,9 @@ func (a *authority) encryptedKey(ctx context.Context, j *provisioner.JWK) (strin
 
 // sign asks for a certificate. It comes leaf first, without the root.
 func (a *authority) sign(ctx context.Context, ask *signet.SignRequest) ([]*x509.Certificate, error) {
+	if a.local != nil {
+		return a.local.sign(ctx, ask)
+	}
 	answer, err := a.client.Sign(ctx, ask)
 	return certified(answer, err, ask.CSR.PublicKey)
 }

@@ -160,7 +160,12 @@ func (f *tokenFlags) token(ctx context.Context, env *Env, subject string) (strin
 			return "", err
 		}
 	}
-	source, err := f.open(ctx, env)
+	var source *authority
+	if f.offline && !f.hasLocal(env) && !env.Typed("ca-config") {
+		source, err = f.openBare(env)
+	} else {
+		source, err = f.open(ctx, env)
+	}
 	if err != nil {
 		return "", err
 	}

@@ -25,7 +25,7 @@ func (p *proofFlags) register(fs *flags) {
 	p.ca.register(fs)
 	fs.String(&p.provisioner, "provisioner", "name", "provisioner that gives the right").Alias("issuer")
 	fs.String(&p.provisionerPasswordFile, "provisioner-password-file", "file", "file with the password of the provisioner's key")
-	fs.String(&p.passwordFile, "password-file", "file", "the same, where --provisioner-password-file is not given")
+	fs.String(&p.passwordFile, "password-file", "file", "file with the password of the provisioner's key, where --provisioner-password-file is not given; with --offline of the CA's key")
 	fs.Bool(&p.offline, "offline", "work with the CA's configuration on this machine, not with its server")
 	fs.String(&p.caConfig, "ca-config", "file", "configuration of the CA, for --offline").Preset("config/ca.json in the home")
 }
@@ -85,6 +85,10 @@ type proof struct {
 
 // make chooses the provisioner and makes the token.
 func (p *proof) make(ctx context.Context) (string, error) {
+	p.want.Audience, p.want.Root, p.want.At = p.source.address(p.act), p.source.root, p.env.Now()
+	if p.source.bare {
+		return p.proveBare(ctx)
+	}
 	chosen, err := p.flags.choose(ctx, p.env, p.source, p.act)
 	if err != nil {
 		return "", err
@@ -97,7 +101,6 @@ func (p *proof) make(ctx context.Context) (string, error) {
 	case kind.prove == nil:
 		return "", fmt.Errorf("provisioner %q is of type %s: this version can't make its tokens; make one elsewhere and give it with --token where that is possible", chosen.Name, chosen.Type)
 	}
-	p.want.Audience, p.want.Root, p.want.At = p.source.address(p.act), p.source.root, p.env.Now()
 	return kind.prove(ctx, p)
 }
 
@@ -107,6 +110,9 @@ func (p *proof) askSubject(ctx context.Context) error {
 		return nil
 	}
 	subject, err := p.env.ask(ctx, p.subject)
+	if err == nil && p.act == provisioner.RevokeX509 {
+		subject, err = decimalSerial(subject)
+	}
 	p.want.Subject = subject
 	return err
 }

@@ -35,6 +35,22 @@ func proveJWK(ctx context.Context, p *proof) (token string, err error) {
 	return prover.Prove(ctx, p.act, p.want)
 }
 
+// proveBare signs a token of a JWK provisioner of which only the name and the key are known.
+func (p *proof) proveBare(ctx context.Context) (token string, err error) {
+	if err := p.askSubject(ctx); err != nil {
+		return "", err
+	}
+	if p.want.Key, err = p.jwkFile(ctx); err != nil {
+		return "", err
+	}
+	prover, err := provisioner.NewJWK(p.flags.provisioner, p.flags.kid, p.want.Key.Public())
+	if err != nil {
+		return "", err
+	}
+	p.env.Done("Provisioner", "%s (JWK) [kid: %s]", printable(p.flags.provisioner), printable(prover.Key.KeyID))
+	return prover.Prove(ctx, p.act, p.want)
+}
+
 func (p *proof) jwkKey(ctx context.Context, j *provisioner.JWK) (crypto.Signer, error) {
 	if p.flags.key != "" {
 		return p.jwkFile(ctx)
@@ -83,13 +99,20 @@ func (p *proof) jwkFile(ctx context.Context) (key crypto.Signer, err error) {
 	return key, err
 }
 
+func (p *proof) name() string {
+	if p.provisioner == nil {
+		return p.flags.provisioner
+	}
+	return p.provisioner.Name
+}
+
 // passwordTries is how often a password is asked for. From a file it is tried once.
 const passwordTries = 3
 
 // tryPassword opens something with the password of the provisioner's key.
 func (p *proof) tryPassword(ctx context.Context, open func(password []byte) error) error {
 	file, flag := p.flags.proofPassword()
-	q := question{label: "Password of the key of provisioner " + printable(p.provisioner.Name), flag: flag, empty: true}
+	q := question{label: "Password of the key of provisioner " + printable(p.name()), flag: flag, empty: true}
 	for try := 1; ; try++ {
 		password, err := p.env.readPassword(ctx, file, q)
 		if err != nil {
@@ -97,8 +120,11 @@ func (p *proof) tryPassword(ctx context.Context, open func(password []byte) erro
 		}
 		err = open(password)
 		clear(password)
-		if err == nil || file != "" || try == passwordTries || !errors.Is(err, keys.ErrPassword) {
+		if err == nil || !errors.Is(err, keys.ErrPassword) {
 			return err
+		}
+		if file != "" || try == passwordTries {
+			return fmt.Errorf("the password of the key of provisioner %q is wrong, or the key is damaged", p.name())
 		}
 		p.env.Note("The password is wrong, try again.")
 	}

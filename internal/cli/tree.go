@@ -56,10 +56,13 @@ func rows() []row {
 
 		// asking a CA
 		{"ca bootstrap", caBootstrap},
+		{"ca certificate", caCertificate},
 		{"ca federation", caFederation},
 		{"ca health", caHealth},
 		{"ca root", caRoot},
 		{"ca roots", caRoots},
+		{"ca sign", caSign},
+		{"ca token", caToken},
 
 		// provisioners
 		{"ca provisioner jwe-key", caProvisionerKey},

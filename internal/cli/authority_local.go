@@ -1,0 +1,115 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/signet-ca/signet"
+	"github.com/signet-ca/signet/internal/ca"
+	"github.com/signet-ca/signet/internal/config"
+	"github.com/signet-ca/signet/internal/issue"
+	"github.com/signet-ca/signet/internal/provisioner"
+	"github.com/signet-ca/signet/internal/server"
+)
+
+// localCA is a CA on this machine without its server.
+type localCA struct {
+	options server.Options
+	url     string
+}
+
+// openLocal reads the CA's configuration. Its keys and database stay closed until they are
+// needed.
+func (p *proofFlags) openLocal(ctx context.Context, env *Env) (*authority, error) {
+	file := cmp.Or(p.caConfig, env.Home.CAConfig())
+	cfg, _, err := config.Options{Home: env.Home.Path()}.Read(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("there is no configuration of a CA at %s for --offline; give --ca-config: %w", file, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	root, err := rootFingerprint(cmp.Or(p.ca.root, cfg.Root[0]))
+	if err != nil {
+		return nil, err
+	}
+	host := cfg.DNSNames[0]
+	l := &localCA{url: cfg.URL(), options: server.Options{
+		ConfigFile: file, Home: env.Home.Path(), Version: Version(), Log: env.Log, Getenv: env.Getenv,
+		Stderr: env.Stderr, Prompt: env.password(ctx, "", "password-file")}}
+	if p.passwordFile != "" {
+		if l.options.Password, err = env.readPassword(ctx, p.passwordFile, question{}); err != nil {
+			return nil, err
+		}
+	}
+	return &authority{local: l, provisioners: cfg.Authority.Provisioners, root: root,
+		address: func(act provisioner.Act) string { return provisioner.LocalAddress(host, act) }}, nil
+}
+
+// openBare is what is known of a CA whose configuration is out of reach: what the flags say.
+func (p *proofFlags) openBare(env *Env) (*authority, error) {
+	for name, value := range map[string]string{"provisioner": p.provisioner, "key": p.key, "ca-url": p.ca.url} {
+		if value == "" {
+			return nil, fmt.Errorf("%w: there is no configuration of a CA at %s", errRequired(name), cmp.Or(p.caConfig, env.Home.CAConfig()))
+		}
+	}
+	if p.ca.root != "" {
+		if _, err := os.Stat(p.ca.root); err != nil {
+			return nil, fmt.Errorf("look at the root: %w", err)
+		}
+	}
+	root, err := rootFingerprint(p.ca.rootFile(env))
+	if err != nil {
+		return nil, err
+	}
+	return &authority{root: root, bare: true,
+		address: func(act provisioner.Act) string { return provisioner.Address(p.ca.url, act) }}, nil
+}
+
+// hasLocal reports whether there is a configuration of a CA on this machine.
+func (p *proofFlags) hasLocal(env *Env) bool {
+	_, err := os.Stat(cmp.Or(p.caConfig, env.Home.CAConfig()))
+	return err == nil
+}
+
+// with opens keys and database for one act.
+func (l *localCA) with(ctx context.Context, act func(*ca.CA) error) error {
+	local, closeStore, err := server.OpenLocal(ctx, l.options)
+	if err != nil {
+		return err
+	}
+	return errors.Join(act(local), closeStore())
+}
+
+func (l *localCA) issued(ctx context.Context, act func(*ca.CA) (*ca.Issued, error)) (chain []*x509.Certificate, err error) {
+	err = l.with(ctx, func(local *ca.CA) error {
+		issued, err := act(local)
+		if err == nil {
+			chain = issued.Chain
+		}
+		return err
+	})
+	return chain, err
+}
+
+func (l *localCA) sign(ctx context.Context, ask *signet.SignRequest) ([]*x509.Certificate, error) {
+	notBefore, err := issue.ParseMoment(ask.NotBefore.String())
+	if err != nil {
+		return nil, err
+	}
+	notAfter, err := issue.ParseMoment(ask.NotAfter.String())
+	if err != nil {
+		return nil, err
+	}
+	if err := issue.CheckRequest(ask.CSR.CertificateRequest); err != nil {
+		return nil, err
+	}
+	return l.issued(ctx, func(local *ca.CA) (*ca.Issued, error) {
+		return local.SignX509(ctx, ask.OTT, &issue.X509Ask{Request: ask.CSR.CertificateRequest, NotBefore: notBefore, NotAfter: notAfter})
+	})
+}

@@ -1,0 +1,117 @@
+package cli
+
+import (
+	"context"
+	"crypto"
+
+	"github.com/signet-ca/signet/internal/keys"
+)
+
+// certificateFlags are the flags of ca certificate.
+type certificateFlags struct {
+	signFlags
+	names []string
+	alg   keyFlags
+}
+
+func caCertificate() *command {
+	f := new(certificateFlags)
+	return &command{
+		short: "make a key and get a certificate for it",
+		long: `Makes a private key, asks a CA to certify it, and writes both as PEM: the certificate with its chain, leaf
+			first and without the root, and the key unencrypted. Both files are readable for their owner alone.
+
+			The right to the certificate is proved by a token: the one given with --token, or one that is made here with the key
+			of a provisioner. A token that is made here is bound to the new key, so it is of no use to anybody else. A token that
+			names its CA and the CA's root, as 'ca token' writes it, needs neither --ca-url nor --root.
+
+			With --offline the CA's own configuration, keys and database on this machine are used; its server need not run.`,
+		args: []arg{
+			need("subject", "common name, and the only name without --san"),
+			need("crt-file", "file to write the certificate to"),
+			need("key-file", "file to write the private key to"),
+		},
+		examples: []example{
+			{"A certificate for one name", "signet ca certificate internal.example.com internal.crt internal.key"},
+			{"Several names, for an hour, with an RSA key", "signet ca certificate web web.crt web.key --san web.internal --san 10.0.0.7 --not-after 1h --kty RSA --size 3072"},
+			{"On a machine that knows nothing of the CA, with a token made elsewhere", "signet ca certificate internal.example.com internal.crt internal.key --token $TOKEN"},
+			{"Without questions, from a script", "signet ca certificate web web.crt web.key --provisioner ops --provisioner-password-file pw.txt --force"},
+		},
+		flags: func(fs *flags) {
+			fs.Strings(&f.names, "san", "name", "name to certify: DNS name, IP address, e-mail address or URI; without any the subject")
+			f.alg.register(fs)
+			f.register(fs)
+		},
+		context: contextMust,
+		result:  &certificateResult{},
+		run: func(ctx context.Context, env *Env, args []string) (any, error) {
+			return f.run(ctx, env, args[0], &pair{crtFile: args[1], keyFile: args[2]})
+		},
+	}
+}
+
+func (f *certificateFlags) run(ctx context.Context, env *Env, subject string, to *pair) (any, error) {
+	if err := env.confirmPair(ctx, f.force, to.crtFile, to.keyFile); err != nil {
+		return nil, err
+	}
+	subject, names, err := f.wanted(env, subject)
+	if err != nil {
+		return nil, err
+	}
+	source, err := f.authority(ctx, env)
+	if err != nil {
+		return nil, err
+	}
+	// The key comes before the token, so that the token can be bound to it.
+	if to.key, err = f.alg.alg().Generate(); err != nil {
+		return nil, err
+	}
+	csr, err := newRequest(to.key, subject, names)
+	if err != nil {
+		return nil, err
+	}
+	token := f.token
+	if token == "" {
+		if token, err = f.prove(ctx, env, source, subject, names, csr); err != nil {
+			return nil, err
+		}
+	}
+	if to.chain, err = f.sign(ctx, env, source, csr, token); err != nil {
+		return nil, err
+	}
+	if err := to.store(to.key); err != nil {
+		return nil, err
+	}
+	env.Done("Certificate", "%s", to.crtFile)
+	env.Done("Private Key", "%s", to.keyFile)
+	return newCertificateResult(source, to.chain, to.crtFile, to.keyFile), nil
+}
+
+// wanted is the common name and the names to ask for: those of the token if there is one.
+func (f *certificateFlags) wanted(env *Env, subject string) (string, []string, error) {
+	if f.token == "" {
+		if len(f.names) == 0 {
+			return subject, []string{subject}, nil
+		}
+		return subject, f.names, nil
+	}
+	token, err := f.given(env)
+	if err != nil {
+		return "", nil, err
+	}
+	commonName, names, err := namesOfToken(token, subject)
+	if err == nil && len(f.names) > 0 {
+		err = usagef("flag --san can't be combined with this --token: the token itself says which names it is for")
+	}
+	return commonName, names, err
+}
+
+// store writes the pair with the key unencrypted.
+func (p *pair) store(key crypto.Signer) error {
+	keyPEM, err := keys.EncodePrivate(key)
+	if err != nil {
+		return err
+	}
+	defer clear(keyPEM)
+	return p.write(keyPEM)
+}
