@@ -40,6 +40,7 @@ type State struct {
 	Audiences    *provisioner.Audiences
 	Claims       provisioner.Resolved // authority-wide, for renewals no provisioner answers for
 	Unrecorded   Unrecorded           // renewal of certificates without a record
+	SSH          *SSHState            // nil: no SSH certificate authority
 	CRL          *CRLSettings         // nil: no revocation list is made
 	DNSNames     []string             // of the CA's own server certificate
 	CommonName   string               // of the CA's own server certificate
@@ -57,9 +58,10 @@ const (
 
 // Event tells an observer of one finished act, for metrics.
 type Event struct {
-	Act         string // "x509_signed", "x509_renewed", "x509_rekeyed", "x509_revoked", "x509_rejected"
+	Act         string // "x509_signed", "x509_renewed", "x509_rekeyed", "x509_revoked", "x509_rejected"; the same with "ssh"
 	Provisioner string // name, "" if unknown
 	Success     bool
+	Type        string // of SSH certificates: "user", "host" or "unknown"
 }
 
 // Options are what a CA is made of besides its state.

@@ -62,7 +62,7 @@ func (c *CA) succeed(ctx context.Context, a *admission, old *x509.Certificate, k
 	if a.provisioner != nil {
 		name = a.provisioner.Name
 	}
-	c.observe(Event{event, name, err == nil})
+	c.observe(Event{Act: event, Provisioner: name, Success: err == nil})
 	return issued, err
 }
 

@@ -41,7 +41,7 @@ func (c *CA) RevokeByToken(ctx context.Context, token string, ask RevokeAsk) err
 	}
 	r := &store.Revocation{ProofKey: a.grant.Once.Key, By: a.grant.Subject}
 	err = c.revoke(ctx, a, ask, r)
-	c.observe(Event{"x509_revoked", a.provisioner.Name, err == nil})
+	c.observe(Event{Act: "x509_revoked", Provisioner: a.provisioner.Name, Success: err == nil})
 	return err
 }
 
@@ -56,7 +56,7 @@ func (c *CA) RevokeByHolder(ctx context.Context, cert *x509.Certificate, ask Rev
 	}
 	r := &store.Revocation{MTLS: true, By: cert.Subject.CommonName, ExpiresAt: cert.NotAfter}
 	err := c.revoke(ctx, a, ask, r)
-	c.observe(Event{"x509_revoked", "", err == nil})
+	c.observe(Event{Act: "x509_revoked", Provisioner: "", Success: err == nil})
 	return err
 }
 

@@ -72,11 +72,11 @@ func (c *CA) checkIssuedAt(s *State, t *provisioner.Token) error {
 func (c *CA) SignX509(ctx context.Context, token string, ask *issue.X509Ask) (*Issued, error) {
 	a, err := c.admit(ctx, provisioner.SignX509, token)
 	if err != nil {
-		c.observe(Event{"x509_rejected", a.name(), false})
+		c.observe(Event{Act: "x509_rejected", Provisioner: a.name(), Success: false})
 		return nil, err
 	}
 	issued, err := c.issueX509(ctx, a, ask)
-	c.observe(Event{"x509_signed", a.provisioner.Name, err == nil})
+	c.observe(Event{Act: "x509_signed", Provisioner: a.provisioner.Name, Success: err == nil})
 	return issued, err
 }
 

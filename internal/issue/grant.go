@@ -11,6 +11,8 @@ import (
 	"crypto/x509/pkix"
 	"time"
 
+	"golang.org/x/crypto/ssh"
+
 	"github.com/signet-ca/signet/internal/policy"
 )
 
@@ -22,6 +24,7 @@ type Grant struct {
 	Subject     string         // who asked; the common name of the default certificate
 	Names       Names          // what may be certified; the zero value is nothing
 	CommonNames []string       // what a request's common name may be, besides empty
+	SSH         *SSHRight      // what may be certified in SSH; nil is nothing
 	Bind        Binding        // which key or request the proof is tied to
 	NotBefore   time.Time      // the proof's own begin, which bounds the certificate; zero: unbounded
 	NotAfter    time.Time      // the proof's own end, which bounds the certificate; zero: unbounded
@@ -39,6 +42,7 @@ type Once struct {
 
 // Proof is the certificate behind a proof.
 type Proof struct {
+	SSH  *ssh.Certificate  // whose key signed the proof; nil if there was none
 	X509 *x509.Certificate // leaf whose key signed the proof; nil if there was none
 }
 
@@ -55,6 +59,8 @@ type Binding struct {
 type Profile struct {
 	Authority        *Authority   // rules of the whole CA
 	TLS              Lifetimes    // X.509 leaves
+	UserSSH, HostSSH Lifetimes    // SSH certificates
+	SSHPolicy        *policy.SSH  // the provisioner\'s own rules for principals; nil allows every one
 	Extension        *Extension   // provisioner extension; nil leaves it out
 	Policy           *policy.X509 // the provisioner's own name rules; nil allows every name
 	RenewalDisabled  bool         // no renewal, no rekey
@@ -66,10 +72,11 @@ type Lifetimes struct{ Min, Max, Default time.Duration }
 
 // Authority holds the rules that all provisioners of one CA share. Immutable after load.
 type Authority struct {
-	Chain    []*x509.Certificate // issuing certificate first, then what leads to the root; no root
-	Root     *x509.Certificate   // the anchor of Chain, for name constraints; may be nil
-	Backdate time.Duration       // subtracted from now where the request sets no NotBefore
-	Policy   *policy.X509        // name rules of the whole CA; nil allows every name
-	CRLURL   string              // where the revocation list is; "" leaves it out of leaves
-	Subject  pkix.Name           // fills what a default subject leaves empty
+	Chain     []*x509.Certificate // issuing certificate first, then what leads to the root; no root
+	Root      *x509.Certificate   // the anchor of Chain, for name constraints; may be nil
+	Backdate  time.Duration       // subtracted from now where the request sets no NotBefore
+	Policy    *policy.X509        // name rules of the whole CA; nil allows every name
+	SSHPolicy *policy.SSH         // rules for principals of the whole CA; nil allows every one
+	CRLURL    string              // where the revocation list is; "" leaves it out of leaves
+	Subject   pkix.Name           // fills what a default subject leaves empty
 }

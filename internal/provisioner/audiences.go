@@ -20,13 +20,14 @@ type Audiences struct {
 func NewAudiences(dnsNames []string) *Audiences {
 	a := &Audiences{accepted: map[Act]map[string]bool{}, any: map[string]bool{}}
 	for act, paths := range map[Act][]string{
-		SignX509:   {"/1.0/sign", "/sign", "/1.0/ssh/sign", "/ssh/sign"},
-		SignSSH:    {"/1.0/ssh/sign", "/ssh/sign", "/1.0/sign", "/sign"},
-		RenewX509:  {"/1.0/renew", "/renew"},
-		RevokeX509: {"/1.0/revoke", "/revoke"},
-		RenewSSH:   {"/1.0/ssh/renew", "/ssh/renew"},
-		RekeySSH:   {"/1.0/ssh/rekey", "/ssh/rekey"},
-		RevokeSSH:  {"/1.0/ssh/revoke", "/ssh/revoke"},
+		SignX509:     {"/1.0/sign", "/sign", "/1.0/ssh/sign", "/ssh/sign"},
+		SignSSH:      {"/1.0/ssh/sign", "/ssh/sign", "/1.0/sign", "/sign"},
+		SignIdentity: {"/1.0/ssh/sign", "/ssh/sign", "/1.0/sign", "/sign"},
+		RenewX509:    {"/1.0/renew", "/renew"},
+		RevokeX509:   {"/1.0/revoke", "/revoke"},
+		RenewSSH:     {"/1.0/ssh/renew", "/ssh/renew"},
+		RekeySSH:     {"/1.0/ssh/rekey", "/ssh/rekey"},
+		RevokeSSH:    {"/1.0/ssh/revoke", "/ssh/revoke"},
 	} {
 		set := map[string]bool{}
 		for _, name := range dnsNames {

@@ -119,24 +119,40 @@ func (j *JWK) Verify(_ context.Context, act Act, t *Token) (*issue.Grant, error)
 		return nil, err
 	}
 	g := &issue.Grant{Profile: j.p.profile, Subject: t.Subject, Once: t.once(j.p.ID), Claims: t.Claims()}
-	if act != SignX509 {
-		return g, nil
+	var err error
+	switch act {
+	case SignX509:
+		if t.Step != nil && t.Step.SSH != nil {
+			return nil, fault.New(fault.Unproven, "the token is for an SSH certificate, so it is not accepted for an X.509 one")
+		}
+		err = t.grantX509(g)
+	case SignIdentity:
+		t.grantIdentity(g)
+	case SignSSH:
+		g.SSH, err = t.sshRight()
 	}
-	if t.Step != nil && t.Step.SSH != nil {
-		return nil, fault.New(fault.Unproven, "the token is for an SSH certificate, so it is not accepted for an X.509 one")
+	return g, err
+}
+
+// grantX509 grants the names in the token, or its subject if there are none.
+func (t *Token) grantX509(g *issue.Grant) error {
+	t.grantIdentity(g)
+	if t.Step != nil {
+		g.RA = t.Step.RA
 	}
+	var err error
+	g.Bind, err = t.binding()
+	return err
+}
+
+// grantIdentity grants the names without the binding, which is to the SSH key.
+func (t *Token) grantIdentity(g *issue.Grant) {
 	sans := t.SANs
 	if len(sans) == 0 {
 		sans = []string{t.Subject}
 	}
 	g.Names = issue.NamesOf(sans)
 	g.CommonNames = append([]string{t.Subject}, sans...)
-	if t.Step != nil {
-		g.RA = t.Step.RA
-	}
-	var err error
-	g.Bind, err = t.binding()
-	return g, err
 }
 
 // checkClaims holds the registered claims against what a provisioner of this name and act

@@ -16,11 +16,12 @@ const (
 	RenewSSH
 	RekeySSH
 	RevokeSSH
+	SignIdentity // X.509 companion of an SSH certificate, on the same proof
 )
 
 var actNames = [...]string{"do nothing", "sign X.509 certificates", "renew X.509 certificates",
 	"revoke X.509 certificates", "sign SSH certificates", "renew SSH certificates",
-	"rekey SSH certificates", "revoke SSH certificates"}
+	"rekey SSH certificates", "revoke SSH certificates", "sign X.509 identity certificates"}
 
 func (a Act) String() string {
 	if int(a) < len(actNames) {
@@ -51,12 +52,18 @@ var kinds = []row{
 	{name: "ACME", number: 6, acts: []Act{RenewX509}, protocol: true},
 	{name: "X5C", number: 7, acts: []Act{SignX509, RenewX509, RevokeX509, SignSSH}},
 	{name: "K8sSA", number: 8, acts: []Act{SignX509, RenewX509, RevokeX509, SignSSH}, noExpiry: true},
-	{name: "SSHPOP", number: 9, acts: []Act{RenewSSH, RekeySSH, RevokeSSH}},
+	{name: "SSHPOP", number: 9, acts: []Act{RenewSSH, RekeySSH, RevokeSSH}, decode: decodeSSHPOP, open: openSSHPOP},
 	{name: "SCEP", number: 10, acts: []Act{RenewX509}, protocol: true},
 	{name: "Nebula", number: 11, acts: []Act{SignX509, RenewX509, RevokeX509, SignSSH, RevokeSSH}},
 }
 
-func (r *row) permits(a Act) bool { return slices.Contains(r.acts, a) }
+// permits: an identity certificate needs both rights that it stands between.
+func (r *row) permits(a Act) bool {
+	if a == SignIdentity {
+		return r.permits(SignX509) && r.permits(SignSSH)
+	}
+	return slices.Contains(r.acts, a)
+}
 
 // rowOf finds the row of a type name, in any case.
 func rowOf(name string) *row {

@@ -12,6 +12,8 @@ import (
 	"fmt"
 	"strings"
 
+	"golang.org/x/crypto/ssh"
+
 	"github.com/signet-ca/signet/internal/fault"
 	"github.com/signet-ca/signet/internal/issue"
 )
@@ -140,12 +142,16 @@ type Env struct {
 	Authority *issue.Authority
 	Claims    Resolved   // the authority's claims
 	Audiences *Audiences // what tokens may be addressed to
+
+	SSHUserKeys, SSHHostKeys []ssh.PublicKey // CA keys whose certificates prove possession
 }
 
 func profileOf(env *Env, c Resolved) *issue.Profile {
 	return &issue.Profile{
 		Authority:        env.Authority,
-		TLS:              issue.Lifetimes{Min: c.TLS.Min, Max: c.TLS.Max, Default: c.TLS.Default},
+		TLS:              issue.Lifetimes(c.TLS),
+		UserSSH:          issue.Lifetimes(c.UserSSH),
+		HostSSH:          issue.Lifetimes(c.HostSSH),
 		RenewalDisabled:  c.DisableRenewal,
 		RenewAfterExpiry: c.AllowRenewalAfterExpiry,
 	}
@@ -193,6 +199,9 @@ func (p *Provisioner) Verify(ctx context.Context, act Act, t *Token) (*issue.Gra
 	}
 	if row == nil || !row.permits(act) {
 		return nil, fault.New(fault.Unproven, "a provisioner of type %s may not %s", p.Type, act)
+	}
+	if act == SignSSH && !p.claims.EnableSSHCA {
+		return nil, fault.New(fault.Unproven, "provisioner %q does not sign SSH certificates (its claim enableSSHCA is off)", p.Name)
 	}
 	if t.Expiry == nil && !row.noExpiry {
 		return nil, fault.New(fault.Unproven, "the token has no expiry (exp), so it is not accepted")

@@ -44,6 +44,7 @@ type Header struct {
 	KeyID       string          `json:"kid"`
 	X5C         []string        `json:"x5c"`
 	X5CInsecure []string        `json:"x5cInsecure"`
+	SSHPOP      string          `json:"sshpop"`
 	Critical    json.RawMessage `json:"crit"`
 }
 

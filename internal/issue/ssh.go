@@ -1,0 +1,227 @@
+package issue
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/signet-ca/signet/internal/fault"
+	"github.com/signet-ca/signet/internal/keys"
+	"github.com/signet-ca/signet/internal/policy"
+)
+
+// SSHRight is what a proof grants in SSH: the content of the certificate. Its zero value
+// grants nothing.
+type SSHRight struct {
+	Type        string   // "user" or "host"
+	KeyID       string   // key ID of the certificate
+	Principals  []string // all principals of the certificate
+	ValidAfter  Moment   // wins over what the request wishes
+	ValidBefore Moment   // wins over what the request wishes
+	KeySHA256   []byte   // SHA-256 of the only public key allowed, wire form; empty: any
+}
+
+// SSHAsk is what somebody asks for. What is set is compared with the grant; the content
+// comes from there.
+type SSHAsk struct {
+	Key         ssh.PublicKey
+	Type        string // "user", "host" or ""
+	KeyID       string
+	Principals  []string
+	ValidAfter  Moment // relative to now
+	ValidBefore Moment // relative to now
+}
+
+// SSHDraft is an SSH certificate nobody has checked yet.
+type SSHDraft struct {
+	grant *Grant
+	cert  *ssh.Certificate
+	limit Lifetimes
+}
+
+// CheckedSSH is a draft that passed Check. Only an issuer can do something with it.
+type CheckedSSH struct{ cert *ssh.Certificate }
+
+// userExtensions are what a user's session may do (OpenSSH PROTOCOL.certkeys).
+var userExtensions = []string{"permit-X11-forwarding", "permit-agent-forwarding", "permit-port-forwarding", "permit-pty", "permit-user-rc"}
+
+// NewSSH drafts the certificate that a grant covers, for the key of the request.
+func NewSSH(g *Grant, ask *SSHAsk, now time.Time) (*SSHDraft, error) {
+	if g == nil || g.Profile == nil || g.SSH == nil {
+		return nil, fault.New(fault.Denied, "nothing was granted")
+	}
+	if err := admitSSH(g.SSH, ask, now); err != nil {
+		return nil, err
+	}
+	cert := &ssh.Certificate{Key: ask.Key, KeyId: g.SSH.KeyID, ValidPrincipals: g.SSH.Principals}
+	limit := g.Profile.UserSSH
+	switch g.SSH.Type {
+	case "user":
+		cert.CertType = ssh.UserCert
+		cert.Extensions = map[string]string{}
+		for _, e := range userExtensions {
+			cert.Extensions[e] = ""
+		}
+	case "host":
+		cert.CertType, limit = ssh.HostCert, g.Profile.HostSSH
+	default:
+		return nil, fault.New(fault.Invalid, "%q is no type of SSH certificate; it is user or host", g.SSH.Type)
+	}
+	after, before := sshValidity(g, ask, limit, now)
+	if after.Unix() < 0 || before.Unix() < 0 {
+		return nil, fault.New(fault.Invalid, "an SSH certificate cannot be valid before 1970")
+	}
+	cert.ValidAfter, cert.ValidBefore = uint64(after.Unix()), uint64(before.Unix())
+	return &SSHDraft{grant: g, cert: cert, limit: limit}, nil
+}
+
+// admitSSH compares what the request sets with what the proof grants.
+func admitSSH(right *SSHRight, ask *SSHAsk, now time.Time) error {
+	if ask.Type != "" && ask.Type != right.Type {
+		return fault.New(fault.Denied, "the request asks for a %s certificate, the proof is for a %s certificate", ask.Type, right.Type)
+	}
+	for _, p := range ask.Principals {
+		if !slices.ContainsFunc(right.Principals, func(q string) bool { return strings.EqualFold(p, q) }) {
+			return fault.New(fault.Denied, "the request asks for the principal %s, but the proof covers %s", quoted([]string{p}), quoted(right.Principals))
+		}
+	}
+	if !sameMoment(right.ValidAfter, ask.ValidAfter) || !sameMoment(right.ValidBefore, ask.ValidBefore) {
+		return fault.New(fault.Denied, "the request wishes another validity than the proof has")
+	}
+	if len(right.KeySHA256) > 0 && !keyHasSHA256(ask.Key, right.KeySHA256) {
+		return fault.New(fault.Denied, "the proof is bound to another key (its x5rt#S256 confirmation differs)")
+	}
+	return nil
+}
+
+// sameMoment: only two that are set can differ; a time and a duration never agree.
+func sameMoment(a, b Moment) bool {
+	if a.IsZero() || b.IsZero() {
+		return true
+	}
+	return a.At.Equal(b.At) && a.In == b.In
+}
+
+// sshValidity resolves the wished bounds; both count from now if they are durations.
+func sshValidity(g *Grant, ask *SSHAsk, limit Lifetimes, now time.Time) (after, before time.Time) {
+	pick := func(right, ask Moment) time.Time {
+		if !right.IsZero() {
+			return right.From(now)
+		}
+		return ask.From(now)
+	}
+	after, before = pick(g.SSH.ValidAfter, ask.ValidAfter), pick(g.SSH.ValidBefore, ask.ValidBefore)
+	backdate := time.Duration(0)
+	if after.IsZero() {
+		after, backdate = now, g.Profile.Authority.Backdate
+	}
+	if before.IsZero() {
+		before = earliest(after.Add(limit.Default), g.NotAfter)
+	}
+	return after.Add(-backdate).UTC().Truncate(time.Second), before.UTC().Truncate(time.Second)
+}
+
+// Check looks at the certificate as it would be signed: key, validity, principals, name
+// rules. What passes can be sealed.
+func (d *SSHDraft) Check(now time.Time) (*CheckedSSH, error) {
+	c := d.cert
+	if err := CheckSSHKey(c.Key); err != nil {
+		return nil, err
+	}
+	if c.KeyId == "" {
+		return nil, fault.New(fault.Invalid, "the key ID of the certificate would be empty")
+	}
+	if err := checkText("key ID", c.KeyId, true); err != nil {
+		return nil, err
+	}
+	if err := checkPrincipals(c); err != nil {
+		return nil, err
+	}
+	if err := d.checkValidity(now); err != nil {
+		return nil, err
+	}
+	for _, rules := range []*policy.SSH{d.grant.Profile.SSHPolicy, d.grant.Profile.Authority.SSHPolicy} {
+		check := rules.CheckUser
+		if c.CertType == ssh.HostCert {
+			check = rules.CheckHost
+		}
+		if err := check(c.ValidPrincipals); err != nil {
+			return nil, err
+		}
+	}
+	for c.Serial == 0 {
+		var b [8]byte
+		if _, err := rand.Read(b[:]); err != nil {
+			return nil, fmt.Errorf("draw a serial number: %w", err)
+		}
+		c.Serial = binary.BigEndian.Uint64(b[:])
+	}
+	return &CheckedSSH{cert: c}, nil
+}
+
+func (d *SSHDraft) checkValidity(now time.Time) error {
+	after, before := time.Unix(int64(d.cert.ValidAfter), 0), time.Unix(int64(d.cert.ValidBefore), 0)
+	backdate := d.grant.Profile.Authority.Backdate
+	switch length := before.Sub(after); {
+	case after.After(before):
+		return fault.New(fault.Invalid, "the certificate would begin at %s, after it ends at %s", stamp(after), stamp(before))
+	case before.Before(now.Truncate(time.Second)):
+		return fault.New(fault.Invalid, "the certificate would end at %s, which is past", stamp(before))
+	case length < d.limit.Min:
+		return fault.New(fault.Denied, "a validity of %s is below the minimum of %s", length, d.limit.Min)
+	case length > d.limit.Max+backdate:
+		return fault.New(fault.Denied, "a validity of %s is above the maximum of %s", length, d.limit.Max)
+	}
+	if end := d.grant.NotAfter; !end.IsZero() && (before.After(end) || after.After(end)) {
+		return fault.New(fault.Denied, "the certificate would end at %s, after the credential behind the proof ends at %s", stamp(before), stamp(end))
+	}
+	return nil
+}
+
+// checkPrincipals: an SSH certificate without principals is good for any name on some
+// servers, and separators or patterns in one are read as several by others.
+func checkPrincipals(c *ssh.Certificate) error {
+	if len(c.ValidPrincipals) == 0 {
+		return fault.New(fault.Denied, "the certificate would have no principal, which some servers take for any; name at least one")
+	}
+	for _, p := range c.ValidPrincipals {
+		if p == "" {
+			return fault.New(fault.Invalid, "an empty principal cannot be certified")
+		}
+		bad := ", \t"
+		if c.CertType == ssh.UserCert {
+			bad += "*?!"
+		}
+		if strings.ContainsAny(p, bad) {
+			return fault.New(fault.Denied, "the principal %q contains a character that servers give a meaning of its own", p)
+		}
+		if err := checkText("principal", p, true); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// CheckSSHKey is the key rule for SSH certificates: that of X.509, and security keys whose
+// own key is of these kinds. A certificate is never taken for a key.
+func CheckSSHKey(key ssh.PublicKey) error {
+	switch key.Type() {
+	case ssh.KeyAlgoSKECDSA256, ssh.KeyAlgoSKED25519:
+		return nil
+	case "ssh-dss":
+		return fault.New(fault.Invalid, "DSA keys are not supported; use Ed25519, ECDSA or RSA")
+	}
+	if _, nested := key.(*ssh.Certificate); nested {
+		return fault.New(fault.Invalid, "the public key is itself a certificate; send the plain key")
+	}
+	pub, err := keys.PublicFromSSH(key)
+	if err != nil {
+		return fault.Wrap(err, fault.Invalid, "keys of type %s are not supported; use Ed25519, ECDSA or RSA", quoted([]string{key.Type()}))
+	}
+	return CheckKey(pub)
+}

@@ -1,0 +1,54 @@
+package provisioner
+
+import (
+	"encoding/json"
+
+	"github.com/signet-ca/signet/internal/fault"
+	"github.com/signet-ca/signet/internal/issue"
+)
+
+// sshClaim is the step.ssh claim: what an SSH certificate should be. Absent members have
+// defaults.
+type sshClaim struct {
+	Type        string   `json:"certType"`
+	KeyID       string   `json:"keyID"`
+	Principals  []string `json:"principals"`
+	ValidAfter  string   `json:"validAfter"`
+	ValidBefore string   `json:"validBefore"`
+}
+
+// sshRight reads what a token grants in SSH. Without the claim it grants nothing; an empty
+// object grants the defaults, a user certificate for the subject.
+func (t *Token) sshRight() (*issue.SSHRight, error) {
+	if t.Step == nil || len(t.Step.SSH) == 0 || string(t.Step.SSH) == "null" {
+		return nil, fault.New(fault.Unproven, "the token is not for an SSH certificate (it has no step.ssh claim)")
+	}
+	var c sshClaim
+	if err := json.Unmarshal(t.Step.SSH, &c); err != nil {
+		return nil, fault.Wrap(err, fault.Unproven, "the step.ssh claim of the token cannot be read")
+	}
+	r := &issue.SSHRight{Type: c.Type, KeyID: c.KeyID, Principals: c.Principals}
+	switch r.Type {
+	case "":
+		r.Type = "user"
+	case "user", "host":
+	default:
+		return nil, fault.New(fault.Invalid, "unknown certificate type %q in the token; it is user or host", c.Type)
+	}
+	if r.KeyID == "" {
+		r.KeyID = t.Subject
+	}
+	if len(r.Principals) == 0 {
+		r.Principals = []string{t.Subject}
+	}
+	var err error
+	if r.ValidAfter, err = issue.ParseMoment(c.ValidAfter); err != nil {
+		return nil, err
+	}
+	if r.ValidBefore, err = issue.ParseMoment(c.ValidBefore); err != nil {
+		return nil, err
+	}
+	bind, err := t.binding()
+	r.KeySHA256 = bind.RequestSHA256
+	return r, err
+}
