@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/json"
+	"fmt"
 	"net/url"
 
 	"github.com/signet-ca/signet"
@@ -19,6 +20,7 @@ type bootstrapResult struct {
 	Root        string   `json:"root" help:"file of the root certificate"`
 	Defaults    string   `json:"defaults" help:"file with the defaults of later commands"`
 	Context     *Context `json:"context,omitempty" help:"the context made for the CA"`
+	Installed   string   `json:"installed,omitempty" help:"where the machine's trust store keeps the root"`
 }
 
 func (*bootstrapResult) Text() string { return "" } // the notes say it all
@@ -44,7 +46,7 @@ func (d *clientDefaults) encode() ([]byte, error) {
 
 type bootstrapFlags struct {
 	url, fingerprint, redirectURL string
-	force                         bool
+	force, install                bool
 	team, teamAuthority, teamURL  string
 	context, authority, profile   string
 }
@@ -53,6 +55,7 @@ func (f *bootstrapFlags) register(fs *flags) {
 	fs.URL(&f.url, "ca-url", "address of the CA, such as https://ca.example.com:9000")
 	fs.String(&f.fingerprint, "fingerprint", "hex", "SHA-256 of the CA's root certificate")
 	fs.Bool(&f.force, "force", "overwrite files without asking").Alias("f")
+	fs.Bool(&f.install, "install", "let the whole machine trust the root certificate, too")
 	fs.String(&f.redirectURL, "redirect-url", "url", "page to which the browser is sent after a login")
 	fs.String(&f.context, "context", "name", "make this context and select it")
 	fs.String(&f.authority, "authority", "name", "directory of the CA's files in the new context").Preset("the context's name")
@@ -84,6 +87,7 @@ func caBootstrap() *command {
 			its own, which becomes the current one.`,
 		examples: []example{
 			{"Trust a CA", "signet ca bootstrap --ca-url ca.example.com:9000 --fingerprint $FINGERPRINT"},
+			{"Let browsers and all other programs trust it as well", "signet ca bootstrap --ca-url ca.example.com --fingerprint $FINGERPRINT --install"},
 			{"Trust a second CA beside it", "signet ca bootstrap --context lab --ca-url ca.lab --fingerprint $FINGERPRINT"},
 		},
 		flags:   f.register,
@@ -163,6 +167,12 @@ func (f *bootstrapFlags) save(ctx context.Context, env *Env, home Home, root *x5
 			return nil, err
 		}
 		env.Note("The profile configuration has been saved in %s.", home.Profile("config", "defaults.json"))
+	}
+	if f.install {
+		if result.Installed, err = env.Trust.Install(ctx, root, ""); err != nil {
+			return nil, fmt.Errorf("install root certificate: %w", err)
+		}
+		env.Note("The root certificate has been installed in %s.", result.Installed)
 	}
 	return result, nil
 }

@@ -202,6 +202,22 @@ func TestRootFiles(t *testing.T) {
 	}
 }
 
+func TestBootstrapInstalls(t *testing.T) {
+	t.Parallel()
+	s := newWireCA(t)
+	w := newWorld(t)
+	args := []string{"ca", "bootstrap", "--ca-url", s.URL, "--fingerprint", signet.Fingerprint(s.root), "--install", "--force", "--json"}
+	w.refused("trust store is not known", args...)
+	w.file("machine/usr/local/share/ca-certificates/README", "")
+	var got struct{ Installed string }
+	if err := json.Unmarshal([]byte(w.must(args...)), &got); err != nil {
+		t.Fatal(err)
+	}
+	if data, err := os.ReadFile(got.Installed); err != nil || string(data) != string(signet.EncodePEM(s.root)) {
+		t.Errorf("%s: %v", got.Installed, err)
+	}
+}
+
 // TestBootstrapContexts proves that a second CA lives beside the first one.
 func TestBootstrapContexts(t *testing.T) {
 	t.Parallel()

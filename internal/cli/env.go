@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/term"
+
+	"github.com/signet-ca/signet/internal/truststore"
 )
 
 // Env is the world of a command: it holds everything that a shell gives a process, so that
@@ -24,6 +26,7 @@ type Env struct {
 	LookupEnv func(string) (string, bool)
 	TTY       io.ReadWriter // asked instead of the terminal, for tests; nil: the real one
 	Now       func() time.Time
+	Trust     truststore.Store // the machine's roots; the zero value is the real one
 
 	Home  Home         // where files are, the current context applied
 	Log   *slog.Logger // to standard error; warnings and worse, with --verbose or STEPDEBUG=1 everything

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/signet-ca/signet/internal/cli"
+	"github.com/signet-ca/signet/internal/truststore"
 )
 
 // world is a shell of its own for one test: variables, streams and a home directory.
@@ -50,6 +51,7 @@ func (w *world) env() *cli.Env {
 	env := &cli.Env{
 		Name: w.name, Stdin: strings.NewReader(w.stdin), Stdout: &w.stdout, Stderr: &w.stderr,
 		LookupEnv: func(name string) (string, bool) { v, ok := w.vars[name]; return v, ok },
+		Trust:     truststore.Store{Root: filepath.Join(w.home, "machine")},
 	}
 	if w.answers != "" {
 		env.TTY = struct {
