@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -52,6 +53,7 @@ type database struct {
 	secret string  // password inside the DSN, kept out of errors
 
 	warning string // what the operator should know; "" for nothing
+	noIfNew bool   // an index can't be created IF NOT EXISTS
 }
 
 // salt tells rows of servers apart that are born in the same microsecond.
@@ -67,11 +69,27 @@ func (b *database) close() error {
 
 // redact keeps the password of a DSN out of an error that a driver made.
 func (b *database) redact(err error) error {
-	if err == nil || b.secret == "" || !strings.Contains(err.Error(), b.secret) {
+	if err == nil || b.secret == "" {
 		return err
 	}
-	return errors.New(strings.ReplaceAll(err.Error(), b.secret, "***"))
+	text := err.Error()
+	for _, secret := range []string{b.secret, url.QueryEscape(b.secret), url.PathEscape(b.secret)} {
+		text = strings.ReplaceAll(text, secret, "***")
+	}
+	if text == err.Error() {
+		return err
+	}
+	return &redacted{text, err}
 }
+
+// redacted is an error with other words; what kind it is can still be asked.
+type redacted struct {
+	text string
+	err  error
+}
+
+func (r *redacted) Error() string { return r.text }
+func (r *redacted) Unwrap() error { return r.err }
 
 // bind turns our ? into the dialect's own marks. Our SQL has no ? inside quotes.
 func (d *dialect) bind(query string) string {

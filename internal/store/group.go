@@ -110,7 +110,7 @@ func (q *queue) close() {
 // The change may be run more than once and must not keep its Tx, call Update, or wait for
 // anything: others wait behind it. If ctx ends before its turn, nothing is written.
 func (s *Store) Update(ctx context.Context, change func(*Tx) error) error {
-	return s.explain("write", s.update(ctx, change))
+	return s.explain(ctx, "write", s.update(ctx, change))
 }
 
 func (s *Store) update(ctx context.Context, change func(*Tx) error) error {

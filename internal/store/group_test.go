@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/signet-ca/signet/internal/fault"
 	"github.com/signet-ca/signet/internal/store"
@@ -340,4 +341,48 @@ func TestTwoServersOnOneDatabaseSpendAProofOnce(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestSweepLetsOthersWriteBetweenItsCommits(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *store.Store) {
+		const expired = 1000
+		update(t, s, func(tx *store.Tx) error {
+			for i := range expired {
+				err := tx.Spend(store.Spent{Key: fmt.Sprint(i), ExpiresAt: noon.Add(time.Duration(i) * time.Second)})
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		release := held(t, s)
+		swept := make(chan error, 1)
+		go func() {
+			n, err := s.Sweep(t.Context(), noon.Add(time.Hour))
+			if n != expired {
+				err = errors.Join(err, fmt.Errorf("%d proofs were swept", n))
+			}
+			swept <- err
+		}()
+		synctest.Wait()
+		answer := make(chan error, 1)
+		go func() {
+			answer <- s.Update(t.Context(), func(tx *store.Tx) error {
+				first, err := tx.IsSpent("0")
+				if err != nil {
+					return err
+				}
+				last, err := tx.IsSpent(fmt.Sprint(expired - 1))
+				if err == nil && (first || !last) {
+					t.Errorf("a change behind the sweeper's first finds the first proof %v and the last %v", first, last)
+				}
+				return err
+			})
+		}()
+		synctest.Wait()
+		release()
+		if err := errors.Join(<-answer, <-swept); err != nil {
+			t.Error(err)
+		}
+	})
 }

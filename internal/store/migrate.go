@@ -43,7 +43,7 @@ func migrate(ctx context.Context, d *dialect, base *database) (err error) {
 
 func up(ctx context.Context, d *dialect, base *database) error {
 	// Made anew for each attempt: a provider whose first look failed does not look again.
-	p, err := goose.NewProvider(d.goose, base.write, worded{d.types}, goose.WithDisableGlobalRegistry(true))
+	p, err := goose.NewProvider(d.goose, base.write, worded{d, base}, goose.WithDisableGlobalRegistry(true))
 	if err != nil {
 		return err
 	}
@@ -62,7 +62,10 @@ func up(ctx context.Context, d *dialect, base *database) error {
 }
 
 // worded is the migration files with a dialect's own words in place of those in braces.
-type worded struct{ types map[string]string }
+type worded struct {
+	dialect *dialect
+	base    *database
+}
 
 func (w worded) ReadDir(name string) ([]fs.DirEntry, error) {
 	return migrationFiles.ReadDir(path.Join("migrations", name))
@@ -83,7 +86,12 @@ func (w worded) Open(name string) (fs.File, error) {
 		return nil, err
 	}
 	text := string(data)
-	for word, means := range w.types {
+	ifNew := "IF NOT EXISTS"
+	if w.base.noIfNew {
+		ifNew = ""
+	}
+	text = strings.ReplaceAll(text, "{ifnew}", ifNew)
+	for word, means := range w.dialect.types {
 		text = strings.ReplaceAll(text, "{"+word+"}", means)
 	}
 	return &wordedFile{File: f, Reader: bytes.NewReader([]byte(text))}, nil

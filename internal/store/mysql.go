@@ -120,7 +120,11 @@ func tuneMySQL(ctx context.Context, cfg *mysql.Config, base *database) error {
 		cfg.Params[isolation] = "'READ-COMMITTED'"
 		cfg.Params["sql_mode"] = "'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'"
 		cfg.Params["innodb_lock_wait_timeout"] = "5"
-		var flush string
+		var version, flush string
+		if err := db.QueryRowContext(ctx, "SELECT VERSION()").Scan(&version); err != nil {
+			return err
+		}
+		base.noIfNew = !strings.Contains(version, "MariaDB") && !strings.Contains(version, "TiDB")
 		err = db.QueryRowContext(ctx, "SHOW VARIABLES LIKE 'innodb_flush_log_at_trx_commit'").Scan(&unused, &flush)
 		if err == nil && flush != "1" {
 			base.warning = "the server runs with innodb_flush_log_at_trx_commit=" + flush + ": a power cut may lose certificates that were handed out"
@@ -195,6 +199,8 @@ func mysqlAdvice(err error) string {
 	switch mysqlCode(err) {
 	case 1045, 1698:
 		return "the server refuses user or password: look at the dataSource"
+	case 1061:
+		return "an earlier start was cut off while it created an index: drop the one named here and start again"
 	case 1044, 1142, 1227:
 		return "the user lacks a right: it needs all of them on its database, and CREATE if that is to be created"
 	}

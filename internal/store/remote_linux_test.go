@@ -120,3 +120,34 @@ func TestSchemaOfANewerProgramIsRefusedOnEveryServer(t *testing.T) {
 		})
 	}
 }
+
+func TestMigrationThatWasCutOffIsFinished(t *testing.T) {
+	t.Parallel()
+	for _, b := range shared() {
+		t.Run(b.name, func(t *testing.T) {
+			t.Parallel()
+			c := b.fresh(t)
+			s := open(t, c)
+			add(t, s, certificate(1))
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			run := func(statement string) {
+				if c.Type == "sqlite" {
+					execute(t, c.DataSource, statement)
+				} else {
+					executeRemote(t, c, statement)
+				}
+			}
+			run("DELETE FROM goose_db_version WHERE version_id > 0")
+			run("DROP TABLE audit")
+			run("DELETE FROM heartbeat")
+			s = open(t, c)
+			update(t, s, func(tx *store.Tx) error { return tx.AddAudit(store.Audit{Act: "sign"}) })
+			view(t, s, func(tx *store.Tx) error {
+				_, err := tx.Certificate("x509", certificate(1).Serial)
+				return err
+			})
+		})
+	}
+}

@@ -114,7 +114,7 @@ func beat(tx *Tx) error {
 func (s *Store) View(ctx context.Context, read func(*Tx) error) error {
 	ss, err := s.readers.take(ctx)
 	if err != nil {
-		return s.explain("read", err)
+		return s.explain(ctx, "read", err)
 	}
 	defer s.readers.put(ss)
 	tx := &Tx{ctx: ctx, session: ss, store: s}
@@ -125,14 +125,17 @@ func (s *Store) View(ctx context.Context, read func(*Tx) error) error {
 			err = tx.broken
 		}
 	}
-	return s.explain("read", err)
+	return s.explain(ctx, "read", err)
 }
 
 // explain gives a failure of the database words for the caller: an answer that tells what
 // to do, and nothing about paths or hosts. Other errors pass unchanged.
-func (s *Store) explain(act string, err error) error {
+func (s *Store) explain(ctx context.Context, act string, err error) error {
 	if err == nil || fault.Of(err) != nil {
 		return err
+	}
+	if gone := ctx.Err(); gone != nil && errors.Is(err, gone) {
+		return err // the caller gave up; the database may be well
 	}
 	words := s.dialect.words(err)
 	if words == "" {

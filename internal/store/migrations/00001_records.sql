@@ -1,9 +1,10 @@
--- Words in braces are replaced by each dialect's own: see dialect.go.
+-- Words in braces are replaced by each dialect's own: see dialect.go. MySQL commits each
+-- statement here by itself, so each can be run again after a start that was cut off.
 
 -- +goose Up
 -- Raw is DER, or the SSH wire form. The names column keeps their order as JSON;
 -- certificate_names is what we search them by.
-CREATE TABLE certificates (
+CREATE TABLE IF NOT EXISTS certificates (
 	id {id} PRIMARY KEY,
 	class {key16} NOT NULL,
 	serial {key255} NOT NULL,
@@ -23,26 +24,26 @@ CREATE TABLE certificates (
 	ra {blob},
 	UNIQUE (class, serial)
 ) {rows};
-CREATE INDEX certificates_by_provisioner ON certificates (provisioner_id, id);
-CREATE INDEX certificates_by_type ON certificates (type, id);
-CREATE INDEX certificates_by_expiry ON certificates (not_after, id);
+CREATE INDEX {ifnew} certificates_by_provisioner ON certificates (provisioner_id, id);
+CREATE INDEX {ifnew} certificates_by_type ON certificates (type, id);
+CREATE INDEX {ifnew} certificates_by_expiry ON certificates (not_after, id);
 
-CREATE TABLE certificate_names (
+CREATE TABLE IF NOT EXISTS certificate_names (
 	kind {key16} NOT NULL,
 	value {key255} NOT NULL,
 	certificate_id {int} NOT NULL,
 	PRIMARY KEY (kind, value, certificate_id)
 ) {clustered};
 
-CREATE TABLE spent_proofs (
+CREATE TABLE IF NOT EXISTS spent_proofs (
 	proof {key255} NOT NULL PRIMARY KEY,
 	provisioner_id {key512} NOT NULL,
 	spent_at {int} NOT NULL,
 	expires_at {int} NOT NULL
 ) {clustered};
-CREATE INDEX spent_proofs_by_expiry ON spent_proofs (expires_at);
+CREATE INDEX {ifnew} spent_proofs_by_expiry ON spent_proofs (expires_at);
 
-CREATE TABLE revocations (
+CREATE TABLE IF NOT EXISTS revocations (
 	class {key16} NOT NULL,
 	serial {key255} NOT NULL,
 	type {key16} NOT NULL,
@@ -58,7 +59,7 @@ CREATE TABLE revocations (
 	PRIMARY KEY (class, serial)
 ) {clustered};
 
-CREATE TABLE audit (
+CREATE TABLE IF NOT EXISTS audit (
 	at {int} NOT NULL,
 	id {int} NOT NULL,
 	act {key255} NOT NULL,
@@ -70,7 +71,7 @@ CREATE TABLE audit (
 	PRIMARY KEY (at, id)
 ) {clustered};
 
-CREATE TABLE crls (
+CREATE TABLE IF NOT EXISTS crls (
 	issuer {key255} NOT NULL PRIMARY KEY,
 	number {int} NOT NULL,
 	this_update {int} NOT NULL,
@@ -79,8 +80,9 @@ CREATE TABLE crls (
 ) {rows};
 
 -- One row, written by the readiness check: a database that can be read only is not ready.
-CREATE TABLE heartbeat (
+CREATE TABLE IF NOT EXISTS heartbeat (
 	id {int} NOT NULL PRIMARY KEY,
 	beat {int} NOT NULL
 ) {rows};
+DELETE FROM heartbeat;
 INSERT INTO heartbeat (id, beat) VALUES (1, 0);
