@@ -185,8 +185,8 @@ func alive(p *provisioner.Provisioner) (*provisioner.Provisioner, *issue.Profile
 	if p == nil {
 		return nil, nil, fault.New(fault.Unproven, "the provisioner that issued this certificate no longer exists")
 	}
-	if err := p.Disabled(); err != nil {
-		return nil, nil, fault.Wrap(err, fault.Unproven, "provisioner %q is disabled", p.Name)
+	if err := p.Refusal(); err != nil {
+		return nil, nil, err
 	}
 	return p, p.Profile(), nil
 }

@@ -3,6 +3,7 @@ package issue
 import (
 	"crypto/x509"
 	"net"
+	"net/url"
 	"strings"
 
 	"github.com/signet-ca/signet/internal/fault"
@@ -10,7 +11,10 @@ import (
 
 // checkConstraints holds names against the name constraints of every issuer above them
 // (RFC 5280, Section 4.2.1.10): a certificate that no relying party would accept is not
-// worth signing. Comparison folds case, for excluded subtrees too.
+// worth signing.
+//
+// Relying parties read constraints differently. What is permitted is read here as narrowly
+// as any of them does, what is excluded as widely: what passes here passes with all.
 func checkConstraints(a *Authority, n Names) error {
 	for _, issuer := range a.anchored() {
 		if err := checkConstraintsOf(issuer, n); err != nil {
@@ -21,85 +25,123 @@ func checkConstraints(a *Authority, n Names) error {
 }
 
 func checkConstraintsOf(c *x509.Certificate, n Names) error {
-	for _, s := range n.DNS {
-		if err := constrained(c, "DNS name", s, c.PermittedDNSDomains, c.ExcludedDNSDomains, matchDNS); err != nil {
-			return err
-		}
+	dns := subtrees[string, string]{"DNS name", c.PermittedDNSDomains, c.ExcludedDNSDomains, dnsWithin, dnsTouches}
+	if err := dns.check(n.DNS, c); err != nil {
+		return err
 	}
-	for _, s := range n.Emails {
-		if err := constrained(c, "email address", s, c.PermittedEmailAddresses, c.ExcludedEmailAddresses, matchEmail); err != nil {
-			return err
-		}
+	emails := subtrees[string, string]{"email address", c.PermittedEmailAddresses, c.ExcludedEmailAddresses, emailWithin, emailTouches}
+	if err := emails.check(n.Emails, c); err != nil {
+		return err
 	}
-	for _, u := range n.URIs {
-		if len(c.PermittedURIDomains)+len(c.ExcludedURIDomains) == 0 {
-			continue
-		}
-		host := u.Hostname()
-		if host == "" || net.ParseIP(host) != nil {
-			return fault.New(fault.Denied, "the URI %q has no host name, so the name constraints of %q refuse it", u, c.Subject)
-		}
-		if err := constrained(c, "URI", host, c.PermittedURIDomains, c.ExcludedURIDomains, matchHost); err != nil {
-			return err
-		}
+	uris := subtrees[*url.URL, string]{"URI", c.PermittedURIDomains, c.ExcludedURIDomains, uriWithin, uriTouches}
+	if err := uris.check(n.URIs, c); err != nil {
+		return err
 	}
-	for _, ip := range n.IPs {
-		if err := constrained(c, "IP address", ip, c.PermittedIPRanges, c.ExcludedIPRanges, matchIP); err != nil {
-			return err
+	ips := subtrees[net.IP, *net.IPNet]{"IP address", c.PermittedIPRanges, c.ExcludedIPRanges, ipWithin, ipWithin}
+	return ips.check(n.IPs, c)
+}
+
+// subtrees is what one issuer says about one kind of name.
+type subtrees[N, C any] struct {
+	kind                string
+	permitted, excluded []C
+	within              func(N, C) bool // all that the name stands for lies in the subtree
+	touches             func(N, C) bool // something that the name stands for may lie in it
+}
+
+func (s subtrees[N, C]) check(names []N, issuer *x509.Certificate) error {
+	for _, name := range names {
+		for _, e := range s.excluded {
+			if s.touches(name, e) {
+				return fault.New(fault.Denied, "the %s %v is excluded by the name constraints of %q", s.kind, name, issuer.Subject)
+			}
+		}
+		inside := len(s.permitted) == 0
+		for _, p := range s.permitted {
+			inside = inside || s.within(name, p)
+		}
+		if !inside {
+			return fault.New(fault.Denied, "the %s %v is outside the name constraints of %q", s.kind, name, issuer.Subject)
 		}
 	}
 	return nil
 }
 
-func constrained[N, C any](c *x509.Certificate, kind string, name N, permitted, excluded []C, match func(N, C) bool) error {
-	for _, e := range excluded {
-		if match(name, e) {
-			return fault.New(fault.Denied, "the %s %v is excluded by the name constraints of %q", kind, name, c.Subject)
-		}
+// dnsWithin: a subtree holds its own name and every name below; one with a leading dot only
+// those below.
+func dnsWithin(name, subtree string) bool {
+	name, subtree = strings.ToLower(name), strings.ToLower(subtree)
+	switch {
+	case subtree == "":
+		return true
+	case subtree[0] == '.':
+		return strings.HasSuffix(name, subtree)
 	}
-	if len(permitted) == 0 {
-		return nil
-	}
-	for _, p := range permitted {
-		if match(name, p) {
-			return nil
-		}
-	}
-	return fault.New(fault.Denied, "the %s %v is outside the name constraints of %q", kind, name, c.Subject)
+	return name == subtree || strings.HasSuffix(name, "."+subtree)
 }
 
-// matchDNS: a constraint covers itself and every name below it; a leading dot asks for at
-// least one more label. A wildcard name is covered only if all it could stand for is.
-func matchDNS(name, constraint string) bool {
-	name = strings.ToLower(strings.TrimSuffix(name, "."))
-	constraint = strings.ToLower(strings.TrimSuffix(constraint, "."))
-	if constraint == "" {
+// dnsTouches: a wildcard stands for a sibling that is excluded, too.
+func dnsTouches(name, subtree string) bool {
+	if dnsWithin(name, subtree) {
 		return true
 	}
-	if strings.HasPrefix(constraint, ".") {
-		return strings.HasSuffix(name, constraint)
-	}
-	return name == constraint || strings.HasSuffix(name, "."+constraint)
+	parent, wildcard := strings.CutPrefix(name, "*")
+	_, siblings, found := strings.Cut(subtree, ".")
+	return wildcard && found && strings.EqualFold(parent, "."+siblings)
 }
 
-// matchHost: without a leading dot a URI or email constraint names exactly one host.
-func matchHost(host, constraint string) bool {
-	host, constraint = strings.ToLower(host), strings.ToLower(constraint)
-	if strings.HasPrefix(constraint, ".") {
-		return strings.HasSuffix(host, constraint)
+// hostWithin: without a leading dot, the subtree of an email address or a URI is one host.
+func hostWithin(host, subtree string) bool {
+	host, subtree = strings.ToLower(host), strings.ToLower(subtree)
+	if strings.HasPrefix(subtree, ".") {
+		return strings.HasSuffix(host, subtree)
 	}
-	return host == constraint
+	return host == subtree
 }
 
-func matchEmail(address, constraint string) bool {
+// emailWithin: a subtree is a mailbox, a host, or with a leading dot the hosts below. A
+// quoted local part has many spellings, of which each reader may take another for the same.
+func emailWithin(address, subtree string) bool {
 	local, host, ok := cutLast(address, "@")
-	if !ok {
+	if !ok || strings.ContainsAny(local, `"\`) {
 		return false
 	}
-	if wantLocal, wantHost, ok := cutLast(constraint, "@"); ok {
+	if wantLocal, wantHost, ok := cutLast(subtree, "@"); ok {
 		return local == wantLocal && strings.EqualFold(host, wantHost)
 	}
-	return matchHost(host, constraint)
+	return hostWithin(host, subtree)
+}
+
+func emailTouches(address, subtree string) bool {
+	local, host, ok := cutLast(address, "@")
+	if !ok || strings.ContainsAny(local, `"\`) {
+		return true
+	}
+	if wantLocal, wantHost, ok := cutLast(subtree, "@"); ok {
+		return strings.EqualFold(local, wantLocal) && strings.EqualFold(host, wantHost)
+	}
+	return dnsWithin(host, subtree)
+}
+
+// comparableURI reports whether a URI has a host that all readers find: constraints do not
+// apply to URIs without one or with an address in its place (RFC 5280, Section 4.2.1.10).
+func comparableURI(u *url.URL) bool {
+	return u.Hostname() != "" && u.User == nil && net.ParseIP(u.Hostname()) == nil
+}
+
+func uriWithin(u *url.URL, subtree string) bool {
+	return comparableURI(u) && hostWithin(u.Hostname(), subtree)
+}
+
+func uriTouches(u *url.URL, subtree string) bool {
+	return !comparableURI(u) || dnsWithin(u.Hostname(), subtree)
+}
+
+func ipWithin(ip net.IP, block *net.IPNet) bool {
+	if v4 := ip.To4(); v4 != nil {
+		ip = v4
+	}
+	return len(ip) == len(block.IP) && block.Contains(ip)
 }
 
 func cutLast(s, sep string) (before, after string, ok bool) {
@@ -107,11 +149,4 @@ func cutLast(s, sep string) (before, after string, ok bool) {
 		return s[:i], s[i+len(sep):], true
 	}
 	return s, "", false
-}
-
-func matchIP(ip net.IP, block *net.IPNet) bool {
-	if v4 := ip.To4(); v4 != nil {
-		ip = v4
-	}
-	return len(ip) == len(block.IP) && block.Contains(ip)
 }

@@ -103,18 +103,8 @@ func hasExtension(exts []pkix.Extension, id asn1.ObjectIdentifier) bool {
 // checkNames is the last look at the names: their form, the name constraints of our own
 // issuers, then the rules of the provisioner and of the whole CA.
 func checkNames(p *Profile, commonName string, names allNames) error {
-	if err := checkText("common name", commonName, true); err != nil {
+	if err := checkForms(commonName, names.Names); err != nil {
 		return err
-	}
-	for _, list := range []struct {
-		kind  string
-		names []string
-	}{{"DNS name", names.DNS}, {"email address", names.Emails}, {"URI", names.uriStrings()}} {
-		for _, s := range list.names {
-			if err := checkText(list.kind, s, false); err != nil {
-				return err
-			}
-		}
 	}
 	if err := checkConstraints(p.Authority, names.Names); err != nil {
 		return err
@@ -127,40 +117,4 @@ func checkNames(p *Profile, commonName string, names allNames) error {
 		return err
 	}
 	return p.Authority.Policy.Check(n)
-}
-
-// Bounds on one name, in bytes: RFC 5280 Appendix A for common names, RFC 1035 for DNS.
-const (
-	maxCommonName = 64
-	maxName       = 2048
-	maxDNSName    = 253
-)
-
-// checkText refuses names that relying parties read differently from us: control
-// characters, commas in host names, what is not ASCII where the type is IA5String.
-func checkText(kind, s string, free bool) error {
-	limit := maxName
-	switch kind {
-	case "common name":
-		limit = maxCommonName * 4 // old CAs and clients exceed the 64 of the standard
-	case "DNS name":
-		limit = maxDNSName
-	}
-	if len(s) > limit {
-		return fault.New(fault.Denied, "a %s of %d bytes is too long; %d is the most", kind, len(s), limit)
-	}
-	if s == "" && !free {
-		return fault.New(fault.Denied, "an empty %s cannot be certified", kind)
-	}
-	for _, r := range s {
-		switch {
-		case r < 0x20 || r == 0x7f || r == 0xfffd:
-			return fault.New(fault.Denied, "the %s %q contains a control character", kind, s)
-		case r > 0x7f && !free:
-			return fault.New(fault.Denied, "the %s %q is not ASCII; write international names in their ASCII form (xn--…)", kind, s)
-		case r == ',' && kind == "DNS name":
-			return fault.New(fault.Denied, "the DNS name %q contains a comma; ask for each name on its own", s)
-		}
-	}
-	return nil
 }

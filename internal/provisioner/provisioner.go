@@ -165,6 +165,17 @@ func (p *Provisioner) Disabled() error {
 	return p.disabled
 }
 
+// Refusal is how a disabled provisioner answers whoever needs it; nil if it is not
+// disabled. Why it is disabled concerns the operator alone, and the reason must not decide
+// the answer, as a fault inside would.
+func (p *Provisioner) Refusal() error {
+	err := p.Disabled()
+	if err == nil {
+		return nil
+	}
+	return fault.Wrap(errors.New(err.Error()), fault.Unproven, "provisioner %q is disabled; the operator finds the reason in the server's log", p.Name)
+}
+
 // Profile is what this provisioner's configuration says about its certificates.
 func (p *Provisioner) Profile() *issue.Profile { return p.profile }
 
@@ -194,8 +205,8 @@ func (p *Provisioner) Verify(ctx context.Context, act Act, t *Token) (*issue.Gra
 	if row != nil && row.protocol {
 		return nil, fault.New(fault.Invalid, "provisioner %q is of type %s, which takes no tokens", p.Name, row.name)
 	}
-	if err := p.Disabled(); err != nil {
-		return nil, fault.Wrap(err, fault.Unproven, "provisioner %q is disabled", p.Name)
+	if err := p.Refusal(); err != nil {
+		return nil, err
 	}
 	if row == nil || !row.permits(act) {
 		return nil, fault.New(fault.Unproven, "a provisioner of type %s may not %s", p.Type, act)

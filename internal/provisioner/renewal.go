@@ -44,7 +44,7 @@ func VerifyRenewal(t *Token, anchors Anchors) (*RenewalProof, error) {
 		return nil, fault.New(fault.Unproven, "the certificate in the token may not be used for signatures")
 	}
 	if err := t.VerifyBy(leaf.PublicKey, keys.SignatureAlgorithms(leaf.PublicKey)); err != nil {
-		return nil, fault.Wrap(err, fault.Unproven, "the signature of the token does not fit the certificate in it")
+		return nil, err
 	}
 	if cn := leaf.Subject.CommonName; cn != "" && t.Subject != cn {
 		return nil, fault.New(fault.Unproven, "the token is for the subject %q, its certificate for %q", t.Subject, cn)

@@ -142,7 +142,12 @@ func ParseToken(raw string, now time.Time) (*Token, error) {
 	return t, nil
 }
 
+// badToken refuses what is no token. A fault below would decide the answer, as innermost
+// ones do; here its words are kept, and the answer is that nothing was proven.
 func badToken(cause error, why string) error {
+	if f := fault.Of(cause); f != nil {
+		return fault.New(fault.Unproven, "the token cannot be read: %s: %s", why, f.Message)
+	}
 	return fault.Wrap(cause, fault.Unproven, "the token cannot be read: %s", why)
 }
 
@@ -153,11 +158,11 @@ func (t *Token) VerifyBy(key any, algs []jose.SignatureAlgorithm) error {
 		fits = fits || string(a) == t.Algorithm
 	}
 	if !fits {
-		return fault.New(fault.Unproven, "the token is signed with %s, which does not fit the provisioner's key", t.Algorithm)
+		return fault.New(fault.Unproven, "the token is signed with %s, which does not fit the key it must be signed with", t.Algorithm)
 	}
 	payload, err := t.jws.Verify(key)
 	if err != nil || !bytes.Equal(payload, t.payload) {
-		return fault.Wrap(err, fault.Unproven, "the signature of the token does not fit the provisioner's key")
+		return fault.Wrap(err, fault.Unproven, "the signature of the token does not fit the key it must be signed with")
 	}
 	return nil
 }
