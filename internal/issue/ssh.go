@@ -136,7 +136,7 @@ func (d *SSHDraft) Check(now time.Time) (*CheckedSSH, error) {
 	if c.KeyId == "" {
 		return nil, fault.New(fault.Invalid, "the key ID of the certificate would be empty")
 	}
-	if err := checkText("key ID", c.KeyId, true); err != nil {
+	if err := checkText("key ID", c.KeyId, maxName); err != nil {
 		return nil, err
 	}
 	if err := checkPrincipals(c); err != nil {
@@ -200,7 +200,7 @@ func checkPrincipals(c *ssh.Certificate) error {
 		if strings.ContainsAny(p, bad) {
 			return fault.New(fault.Denied, "the principal %q contains a character that servers give a meaning of its own", p)
 		}
-		if err := checkText("principal", p, true); err != nil {
+		if err := checkText("principal", p, maxName); err != nil {
 			return err
 		}
 	}
