@@ -52,6 +52,7 @@ func rows() []row {
 		{"context select", contextSelect},
 
 		// the server
+		{"ca init", caInit},
 		{"serve", serve},
 
 		// asking a CA
