@@ -77,7 +77,7 @@ func CheckRoot(root *x509.Certificate, pub crypto.PublicKey, now time.Time) erro
 }
 
 func authorityTemplate(spec AuthoritySpec, kind string, pub crypto.PublicKey, now time.Time) (*x509.Certificate, error) {
-	if err := checkText("name", spec.Name, true); err != nil || spec.Name == "" {
+	if err := checkText("name", spec.Name, maxCommonName); err != nil || spec.Name == "" {
 		return nil, fault.New(fault.Invalid, "%q is no name for a CA", spec.Name)
 	}
 	serial, err := NewSerial()
