@@ -55,6 +55,19 @@ func (a *API) routes() []route {
 		{"POST", "/re-sign", a.renew},
 		{"POST", "/rekey", a.rekey},
 		{"POST", "/revoke", a.revoke},
+		{"POST", "/ssh/sign", a.sshSign},
+		{"POST", "/sign-ssh", a.sshSign},
+		{"POST", "/ssh/renew", a.sshRenew},
+		{"POST", "/ssh/rekey", a.sshRekey},
+		{"POST", "/ssh/revoke", a.sshRevoke},
+		{"GET", "/ssh/roots", a.sshRoots},
+		{"GET", "/ssh/federation", a.sshFederation},
+		{"POST", "/ssh/config", a.sshConfig},
+		{"POST", "/ssh/config/{type}", a.sshConfig},
+		{"POST", "/ssh/check-host", a.sshCheckHost},
+		{"GET", "/ssh/hosts", a.sshHosts},
+		{"GET", "/ssh/get-hosts", a.sshHosts},
+		{"POST", "/ssh/bastion", a.sshBastion},
 	}
 }
 

@@ -1,6 +1,7 @@
 package ca
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/x509"
@@ -27,6 +28,17 @@ type SSHState struct {
 	AddUserPrincipal   string          // principal of certificates that add an account
 	AddUserCommand     string          // what such a certificate runs; <principal> is replaced
 	HideHosts          bool            // do not list hosts
+	Bastion            *Bastion        // jump host clients are told to use; nil: none
+	Templates          *SSHTemplates   // files for clients
+}
+
+// Bastion is a jump host.
+type Bastion struct {
+	Hostname string `json:"hostname"`
+	User     string `json:"user,omitempty"`
+	Port     string `json:"port,omitempty"`
+	Command  string `json:"cmd,omitempty"`
+	Flags    string `json:"flags,omitempty"`
 }
 
 // SSHAsk is what somebody asks for in SSH, with its companions.
@@ -70,7 +82,7 @@ func (c *CA) SignSSH(ctx context.Context, token string, ask *SSHAsk) (*IssuedSSH
 		return nil, err
 	}
 	issued, err := c.issueSSH(ctx, a, token, ask)
-	kind := ask.Type
+	kind := cmp.Or(ask.Type, "unknown")
 	if issued != nil {
 		kind = issue.SSHType(issued.Certificate)
 	}

@@ -87,6 +87,18 @@ func runServer(ctx context.Context, env *Env, f *serveFlags, args []string) erro
 	if err != nil {
 		return exitWith(exitStart, err)
 	}
+	var sshUser, sshHost []byte
+	for _, p := range []struct {
+		file string
+		to   *[]byte
+	}{{f.sshUserPasswordFile, &sshUser}, {f.sshHostPasswordFile, &sshHost}} {
+		if p.file == "" {
+			continue
+		}
+		if *p.to, err = keys.ReadPasswordFile(p.file); err != nil {
+			return exitWith(exitStart, err)
+		}
+	}
 	reload := make(chan os.Signal, 1)
 	signal.Notify(reload, syscall.SIGHUP)
 	defer signal.Stop(reload)
@@ -95,7 +107,7 @@ func runServer(ctx context.Context, env *Env, f *serveFlags, args []string) erro
 		context = c.Name
 	}
 	err = server.Run(ctx, server.Options{
-		ConfigFile: file, Home: env.Home.Path(), Password: password, Prompt: env.password(ctx, "", "password-file"),
+		ConfigFile: file, Home: env.Home.Path(), Password: password, SSHUserPassword: sshUser, SSHHostPassword: sshHost, Prompt: env.password(ctx, "", "password-file"),
 		Strict: f.strict, Quiet: env.quiet, PIDFile: f.pidFile, Version: Version(),
 		Context: context, Stderr: env.Stderr, Log: log, Getenv: env.Getenv, Reload: reload,
 	})

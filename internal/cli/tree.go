@@ -52,7 +52,6 @@ func rows() []row {
 		{"context select", contextSelect},
 
 		// the server
-		{"ca init", caInit},
 		{"serve", serve},
 
 		// asking a CA

@@ -22,9 +22,6 @@ type unserved struct {
 var unservedMembers = []unserved{
 	{"kms.type", "key managers other than softkms", []string{"softkms"}},
 	{"kms.uri", "key managers other than softkms", []string{"softkms:*"}},
-	{"ssh", "the SSH certificate authority", nil},
-	{"templates", "templates of SSH clients", nil},
-	{"authority.policy", "name rules of the whole authority", nil},
 	{"authority.enableAdmin", "administration of provisioners over the network", nil},
 	{"authority.type", "signing by another CA", []string{"softcas"}},
 	{"authority.deploymentType", "deployments linked to a hosted service", []string{"standalone"}},

@@ -138,7 +138,7 @@ func TestProofsAreAccepted(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := new(provisioner.Provisioner)
-	if err := json.Unmarshal([]byte(`{"type":"JWK","name":"you@example.com","key":`+string(public)+`}`), p); err != nil {
+	if err := json.Unmarshal([]byte(`{"type":"JWK","name":"you@example.com","key":`+string(public)+`,"claims":{"enableSSHCA":true}}`), p); err != nil {
 		t.Fatal(err)
 	}
 	audiences := provisioner.NewAudiences([]string{"ca.example", "::1"})

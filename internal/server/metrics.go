@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"net/http"
 	"strconv"
 	"time"
@@ -17,6 +18,7 @@ import (
 type metrics struct {
 	registry  *prometheus.Registry
 	acts      map[string]*prometheus.CounterVec // by event act
+	sshActs   map[string]*prometheus.CounterVec // by event act, with the type of the certificate
 	kmsSigned prometheus.Counter
 	kmsErrors prometheus.Counter
 	requests  *prometheus.HistogramVec
@@ -25,7 +27,7 @@ type metrics struct {
 }
 
 func newMetrics(started time.Time, state func() *ca.State) *metrics {
-	m := &metrics{registry: prometheus.NewRegistry(), acts: map[string]*prometheus.CounterVec{}}
+	m := &metrics{registry: prometheus.NewRegistry(), acts: map[string]*prometheus.CounterVec{}, sshActs: map[string]*prometheus.CounterVec{}}
 	for act, help := range map[string]string{
 		"x509_signed":   "X.509 certificates signed",
 		"x509_renewed":  "X.509 certificates renewed",
@@ -42,6 +44,16 @@ func newMetrics(started time.Time, state func() *ca.State) *metrics {
 		Help: "Time to answer a request", Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}, []string{"endpoint", "status"})
 	m.panics = prometheus.NewCounter(prometheus.CounterOpts{Namespace: "step_ca", Name: "http_panics_total", Help: "Panics caught in handlers"})
 	m.reloads = prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "step_ca", Name: "reloads_total", Help: "Reloads of the configuration"}, []string{"success"})
+	for act, help := range map[string]string{
+		"ssh_signed":   "SSH certificates signed",
+		"ssh_renewed":  "SSH certificates renewed",
+		"ssh_rekeyed":  "SSH certificates rekeyed",
+		"ssh_revoked":  "SSH certificates revoked",
+		"ssh_rejected": "SSH requests whose proof was refused",
+	} {
+		m.sshActs[act] = prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "step_ca", Name: act + "_total", Help: help}, []string{"provisioner", "success", "type"})
+		m.registry.MustRegister(m.sshActs[act])
+	}
 	uptime := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "step_ca", Name: "uptime_seconds", Help: "Seconds since the process started"},
 		func() float64 { return time.Since(started).Seconds() })
 	issuerEnd := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "step_ca", Name: "issuer_expiry_seconds", Help: "Seconds until the issuing certificate expires"},
@@ -55,6 +67,9 @@ func newMetrics(started time.Time, state func() *ca.State) *metrics {
 func (m *metrics) observe(e ca.Event) {
 	if counter := m.acts[e.Act]; counter != nil {
 		counter.WithLabelValues(e.Provisioner, strconv.FormatBool(e.Success)).Inc()
+	}
+	if counter := m.sshActs[e.Act]; counter != nil {
+		counter.WithLabelValues(e.Provisioner, strconv.FormatBool(e.Success), cmp.Or(e.Type, "unknown")).Inc()
 	}
 }
 

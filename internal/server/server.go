@@ -23,19 +23,20 @@ import (
 
 // Options say how to run.
 type Options struct {
-	ConfigFile string
-	Home       string              // where relative defaults live
-	Password   []byte              // of the keys; wins over the configuration's; nil: none given
-	Prompt     keys.Password       // asks for a password nobody gave
-	Context    string              // name of the context, for the banner
-	Strict     bool                // warnings about the configuration are errors
-	Quiet      bool                // no banner
-	PIDFile    string              // "" writes none
-	Version    string              // product version
-	Stderr     io.Writer           // banner and request log
-	Log        *slog.Logger        // what the server has to say
-	Getenv     func(string) string // environment
-	Reload     <-chan os.Signal    // asks for a reload
+	ConfigFile                       string
+	Home                             string              // where relative defaults live
+	Password                         []byte              // of the keys; wins over the configuration's; nil: none given
+	Prompt                           keys.Password       // asks for a password nobody gave
+	SSHUserPassword, SSHHostPassword []byte              // of the SSH keys; nil: Password
+	Context                          string              // name of the context, for the banner
+	Strict                           bool                // warnings about the configuration are errors
+	Quiet                            bool                // no banner
+	PIDFile                          string              // "" writes none
+	Version                          string              // product version
+	Stderr                           io.Writer           // banner and request log
+	Log                              *slog.Logger        // what the server has to say
+	Getenv                           func(string) string // environment
+	Reload                           <-chan os.Signal    // asks for a reload
 }
 
 // Server is a running CA.

@@ -33,6 +33,7 @@ const requestTimeout = connTimeout - 2*time.Second
 type loaded struct {
 	cfg   *config.Config
 	pki   *config.PKI
+	ssh   *config.SSHKeys // nil: no SSH certificate authority
 	store store.Config
 }
 
@@ -60,11 +61,15 @@ func (s *Server) readConfig() (*loaded, error) {
 	for _, w := range warnings {
 		s.o.Log.Warn("configuration", "warning", w.Error())
 	}
+	sshKeys, err := s.loadSSH(cfg)
+	if err != nil {
+		return nil, err
+	}
 	db, err := cfg.Database()
 	if err != nil {
 		return nil, fmt.Errorf("db.dataSource: %w", err)
 	}
-	return &loaded{cfg: cfg, pki: pki, store: store.Config(db)}, nil
+	return &loaded{cfg: cfg, pki: pki, ssh: sshKeys, store: store.Config(db)}, nil
 }
 
 // keyPassword: the command line's password wins over the configuration's; without either
@@ -105,7 +110,15 @@ func (s *Server) newState(l *loaded) (*ca.State, error) {
 		return nil, err
 	}
 	audiences := provisioner.NewAudiences(cfg.DNSNames)
-	list, err := s.openProvisioners(cfg.Authority.Provisioners, &provisioner.Env{Authority: authority, Claims: claims, Audiences: audiences})
+	env := &provisioner.Env{Authority: authority, Claims: claims, Audiences: audiences}
+	if l.ssh != nil {
+		env.SSHUserKeys, env.SSHHostKeys = l.ssh.UserKeys, l.ssh.HostKeys
+	}
+	list, err := s.openProvisioners(cfg.Authority.Provisioners, env)
+	if err != nil {
+		return nil, err
+	}
+	sshState, err := s.newSSHState(l)
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +126,7 @@ func (s *Server) newState(l *loaded) (*ca.State, error) {
 		Roots: pki.Roots, Federated: pki.Federated, Issuer: issuer, Previous: pki.Previous,
 		Authority: authority, Provisioners: list, Audiences: audiences, Claims: claims,
 		Unrecorded: map[string]ca.Unrecorded{"never": ca.UnrecordedNever, "always": ca.UnrecordedAlways}[cfg.Authority.RenewUnrecorded],
-		CRL:        crlSettings(cfg), DNSNames: cfg.DNSNames, CommonName: cfg.CommonName,
+		SSH:        sshState, CRL: crlSettings(cfg), DNSNames: cfg.DNSNames, CommonName: cfg.CommonName,
 	}, nil
 }
 
@@ -132,6 +145,9 @@ func newAuthority(cfg *config.Config, pki *config.PKI) (*issue.Authority, error)
 			return nil, fmt.Errorf("authority.policy: %w", err)
 		}
 		a.Policy = rules
+		if a.SSHPolicy, err = policy.NewSSH(p.SSH); err != nil {
+			return nil, fmt.Errorf("authority.policy: %w", err)
+		}
 	}
 	if crl := crlSettings(cfg); crl != nil {
 		a.CRLURL = crl.URL
@@ -254,6 +270,14 @@ func (s *Server) banner() {
 	}
 	for _, root := range s.current.state.Roots {
 		say("X.509 Root Fingerprint: %s", keys.CertificateFingerprint(root))
+	}
+	if ssh := s.current.ssh; ssh != nil {
+		for _, key := range ssh.HostKeys {
+			say("SSH Host CA Key: %s", authorizedKey(key))
+		}
+		for _, key := range ssh.UserKeys {
+			say("SSH User CA Key: %s", authorizedKey(key))
+		}
 	}
 	for _, name := range []string{"tls", "insecure", "metrics"} {
 		if l := s.listeners[name]; l != nil {

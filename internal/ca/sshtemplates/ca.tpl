@@ -1,0 +1,3 @@
+{{- range .Step.SSH.UserKeys }}{{ .Type }} {{ .Marshal | toString | b64enc }}
+{{ end }}{{ range .Step.SSH.UserFederatedKeys }}{{ .Type }} {{ .Marshal | toString | b64enc }}
+{{ end -}}

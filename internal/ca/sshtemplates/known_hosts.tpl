@@ -1,0 +1,3 @@
+{{- range .Step.SSH.HostKeys }}@cert-authority * {{ .Type }} {{ .Marshal | toString | b64enc }}
+{{ end }}{{ range .Step.SSH.HostFederatedKeys }}@cert-authority * {{ .Type }} {{ .Marshal | toString | b64enc }}
+{{ end -}}
