@@ -42,9 +42,9 @@ type Certificate struct {
 }
 
 type unknownExtension struct {
-	ID       string `json:"id"`
-	Critical bool   `json:"critical"`
-	Value    []byte `json:"value"`
+	ID       string `json:"id" help:"object identifier"`
+	Critical bool   `json:"critical" help:"whether who does not know it must refuse the certificate"`
+	Value    []byte `json:"value" help:"DER, in base64"`
 }
 
 // member is an object in the layout of zcrypto, passed on as it is.
