@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/signet-ca/signet"
 	"github.com/signet-ca/signet/internal/keys"
@@ -29,21 +30,28 @@ type authority struct {
 	address      func(provisioner.Act) string
 }
 
-// open finds the CA that the flags speak of.
+// reach finds the CA that the flags speak of.
+func (s *siteFlags) reach(ctx context.Context, env *Env) (*authority, error) {
+	if s.offline {
+		return s.openLocal(ctx, env)
+	}
+	client, err := s.ca.client(env)
+	if err != nil {
+		return nil, err
+	}
+	return &authority{client: client}, nil
+}
+
+// open is reach for those who make a token: it finds out what a token says of its CA.
 func (p *proofFlags) open(ctx context.Context, env *Env) (*authority, error) {
-	if p.offline {
-		return p.openLocal(ctx, env)
+	a, err := p.reach(ctx, env)
+	if err != nil || a.local != nil {
+		return a, err
 	}
-	client, err := p.ca.client(env)
-	if err != nil {
+	a.address = func(act provisioner.Act) string { return provisioner.Address(a.client.URL(), act) }
+	if a.root, err = rootFingerprint(p.ca.rootFile(env)); err != nil {
 		return nil, err
 	}
-	root, err := rootFingerprint(p.ca.rootFile(env))
-	if err != nil {
-		return nil, err
-	}
-	a := &authority{client: client, root: root,
-		address: func(act provisioner.Act) string { return provisioner.Address(client.URL(), act) }}
 	return a, a.learn(ctx, env)
 }
 
@@ -109,6 +117,58 @@ func (a *authority) sign(ctx context.Context, ask *signet.SignRequest) ([]*x509.
 	}
 	answer, err := a.client.Sign(ctx, ask)
 	return certified(answer, err, ask.CSR.PublicKey)
+}
+
+// renew gets the successor of the certificate of a pair. The certificate is shown in TLS or,
+// without mtls and after its end, in a token.
+func (a *authority) renew(ctx context.Context, p *pair, mtls bool, now time.Time) ([]*x509.Certificate, error) {
+	if a.local != nil {
+		return a.local.renew(ctx, p.chain[0])
+	}
+	if mtls && now.Before(p.chain[0].NotAfter) {
+		client := a.client.As(holder(p.chain, p.key))
+		defer client.Close()
+		answer, err := client.Renew(ctx)
+		return certified(answer, err, p.key.Public())
+	}
+	token, err := provisioner.ProveRenewal(p.chain, provisioner.Want{Audience: a.client.URL() + "/renew", Key: p.key, At: now})
+	if err != nil {
+		return nil, err
+	}
+	// An identity shown in TLS would be taken for the certificate to renew.
+	client := a.client.As(nil)
+	defer client.Close()
+	answer, err := client.RenewByToken(ctx, token)
+	return certified(answer, err, p.key.Public())
+}
+
+// rekey gets the successor of the certificate of a pair for the key in csr.
+func (a *authority) rekey(ctx context.Context, p *pair, csr *x509.CertificateRequest) ([]*x509.Certificate, error) {
+	if a.local != nil {
+		return a.local.rekey(ctx, p.chain[0], csr)
+	}
+	client := a.client.As(holder(p.chain, p.key))
+	defer client.Close()
+	answer, err := client.Rekey(ctx, csr)
+	return certified(answer, err, csr.PublicKey)
+}
+
+// revoke revokes a certificate by the token in ask.
+func (a *authority) revoke(ctx context.Context, ask *signet.RevokeRequest) error {
+	if a.local != nil {
+		return a.local.revoke(ctx, nil, ask)
+	}
+	return a.client.Revoke(ctx, ask)
+}
+
+// revokeAsHolder revokes the certificate of a pair.
+func (a *authority) revokeAsHolder(ctx context.Context, p *pair, ask *signet.RevokeRequest) error {
+	if a.local != nil {
+		return a.local.revoke(ctx, p.chain[0], ask)
+	}
+	client := a.client.As(holder(p.chain, p.key))
+	defer client.Close()
+	return client.Revoke(ctx, ask)
 }
 
 // certified is the chain in an answer, if it is for the key that was asked for.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 
 	"github.com/signet-ca/signet"
@@ -25,25 +26,25 @@ type localCA struct {
 
 // openLocal reads the CA's configuration. Its keys and database stay closed until they are
 // needed.
-func (p *proofFlags) openLocal(ctx context.Context, env *Env) (*authority, error) {
-	file := cmp.Or(p.caConfig, env.Home.CAConfig())
+func (s *siteFlags) openLocal(ctx context.Context, env *Env) (*authority, error) {
+	file := cmp.Or(s.caConfig, env.Home.CAConfig())
 	cfg, _, err := config.Options{Home: env.Home.Path()}.Read(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("there is no configuration of a CA at %s for --offline; give --ca-config: %w", file, err)
+		return nil, fmt.Errorf("there is no configuration of a CA at %s for --offline; give --ca-config", file)
 	}
 	if err != nil {
 		return nil, err
 	}
-	root, err := rootFingerprint(cmp.Or(p.ca.root, cfg.Root[0]))
+	root, err := rootFingerprint(cmp.Or(s.ca.root, cfg.Root[0]))
 	if err != nil {
 		return nil, err
 	}
 	host := cfg.DNSNames[0]
 	l := &localCA{url: cfg.URL(), options: server.Options{
-		ConfigFile: file, Home: env.Home.Path(), Version: Version(), Log: env.Log, Getenv: env.Getenv,
+		ConfigFile: file, Home: env.Home.Path(), Version: Version(), Log: quietLog(env), Getenv: env.Getenv,
 		Stderr: env.Stderr, Prompt: env.password(ctx, "", "password-file")}}
-	if p.passwordFile != "" {
-		if l.options.Password, err = env.readPassword(ctx, p.passwordFile, question{}); err != nil {
+	if s.passwordFile != "" {
+		if l.options.Password, err = env.readPassword(ctx, s.passwordFile, question{}); err != nil {
 			return nil, err
 		}
 	}
@@ -72,9 +73,18 @@ func (p *proofFlags) openBare(env *Env) (*authority, error) {
 }
 
 // hasLocal reports whether there is a configuration of a CA on this machine.
-func (p *proofFlags) hasLocal(env *Env) bool {
-	_, err := os.Stat(cmp.Or(p.caConfig, env.Home.CAConfig()))
+func (s *siteFlags) hasLocal(env *Env) bool {
+	_, err := os.Stat(cmp.Or(s.caConfig, env.Home.CAConfig()))
 	return err == nil
+}
+
+// quietLog keeps the server's remarks on its configuration out of the commands, which can
+// do nothing about them, unless somebody wants to see everything.
+func quietLog(env *Env) *slog.Logger {
+	if env.Log.Enabled(context.Background(), slog.LevelInfo) {
+		return env.Log
+	}
+	return slog.New(slog.NewTextHandler(env.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 }
 
 // with opens keys and database for one act.
@@ -111,5 +121,34 @@ func (l *localCA) sign(ctx context.Context, ask *signet.SignRequest) ([]*x509.Ce
 	}
 	return l.issued(ctx, func(local *ca.CA) (*ca.Issued, error) {
 		return local.SignX509(ctx, ask.OTT, &issue.X509Ask{Request: ask.CSR.CertificateRequest, NotBefore: notBefore, NotAfter: notAfter})
+	})
+}
+
+func (l *localCA) renew(ctx context.Context, held *x509.Certificate) ([]*x509.Certificate, error) {
+	return l.issued(ctx, func(local *ca.CA) (*ca.Issued, error) { return local.RenewX509(ctx, held) })
+}
+
+func (l *localCA) rekey(ctx context.Context, held *x509.Certificate, csr *x509.CertificateRequest) ([]*x509.Certificate, error) {
+	if err := issue.CheckRequest(csr); err != nil {
+		return nil, err
+	}
+	return l.issued(ctx, func(local *ca.CA) (*ca.Issued, error) { return local.RekeyX509(ctx, held, csr) })
+}
+
+// revoke revokes by the token in ask, or as the holder of a certificate whose key is here.
+func (l *localCA) revoke(ctx context.Context, held *x509.Certificate, ask *signet.RevokeRequest) error {
+	serial, err := parseSerial(ask.Serial)
+	if err != nil {
+		return err
+	}
+	if err := ca.CheckReason(ask.ReasonCode); err != nil {
+		return err
+	}
+	what := ca.RevokeAsk{Serial: serial, ReasonCode: ask.ReasonCode, Reason: ask.Reason}
+	return l.with(ctx, func(local *ca.CA) error {
+		if held != nil {
+			return local.RevokeByHolder(ctx, held, what)
+		}
+		return local.RevokeByToken(ctx, ask.OTT, what)
 	})
 }

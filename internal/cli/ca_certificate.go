@@ -2,9 +2,6 @@ package cli
 
 import (
 	"context"
-	"crypto"
-
-	"github.com/signet-ca/signet/internal/keys"
 )
 
 // certificateFlags are the flags of ca certificate.
@@ -79,7 +76,7 @@ func (f *certificateFlags) run(ctx context.Context, env *Env, subject string, to
 	if to.chain, err = f.sign(ctx, env, source, csr, token); err != nil {
 		return nil, err
 	}
-	if err := to.store(to.key); err != nil {
+	if err := to.store(); err != nil {
 		return nil, err
 	}
 	env.Done("Certificate", "%s", to.crtFile)
@@ -104,14 +101,4 @@ func (f *certificateFlags) wanted(env *Env, subject string) (string, []string, e
 		err = usagef("flag --san can't be combined with this --token: the token itself says which names it is for")
 	}
 	return commonName, names, err
-}
-
-// store writes the pair with the key unencrypted.
-func (p *pair) store(key crypto.Signer) error {
-	keyPEM, err := keys.EncodePrivate(key)
-	if err != nil {
-		return err
-	}
-	defer clear(keyPEM)
-	return p.write(keyPEM)
 }

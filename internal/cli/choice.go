@@ -17,6 +17,9 @@ func (p *proofFlags) choose(ctx context.Context, env *Env, source *authority, ac
 		return nil, fmt.Errorf("the CA has no provisioner, so nobody can prove a right to it")
 	}
 	left := p.ofKind(all)
+	if len(left) == 0 {
+		return nil, fmt.Errorf("no provisioner of the CA takes what the flags give; there are %s", strings.Join(names(all), ", "))
+	}
 	if p.kid != "" {
 		left = slices.DeleteFunc(left, func(c *provisioner.Provisioner) bool {
 			id := proverOf(c.Type).id

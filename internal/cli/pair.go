@@ -49,6 +49,21 @@ func readPair(crtFile, keyFile string, password keys.Password) (*pair, error) {
 	return p, nil
 }
 
+// store writes the pair: the key unencrypted, or under the password it was encrypted with.
+func (p *pair) store() (err error) {
+	var keyPEM []byte
+	if len(p.password) == 0 {
+		keyPEM, err = keys.EncodePrivate(p.key)
+	} else {
+		keyPEM, err = keys.EncodeEncrypted(p.key, p.password)
+	}
+	if err != nil {
+		return err
+	}
+	defer clear(keyPEM)
+	return p.write(keyPEM)
+}
+
 // write puts a new certificate and its new key, in PEM, in place of what was there.
 //
 // Two files can't be replaced in one step, so a crash in between must be healed. The new key

@@ -9,25 +9,35 @@ import (
 	"github.com/signet-ca/signet/internal/provisioner"
 )
 
+// siteFlags say where a CA is: its server, or with --offline its configuration.
+type siteFlags struct {
+	ca           caFlags
+	offline      bool
+	caConfig     string
+	passwordFile string
+}
+
+// register adds the flags; password says what the one in --password-file opens.
+func (s *siteFlags) register(fs *flags, password string) {
+	s.ca.register(fs)
+	fs.Bool(&s.offline, "offline", "work with the CA's configuration and database on this machine, not with its server")
+	fs.String(&s.caConfig, "ca-config", "file", "configuration of the CA, for --offline").Preset("config/ca.json in the home")
+	fs.String(&s.passwordFile, "password-file", "file", "file with the password of "+password)
+}
+
 // proofFlags choose the provisioner of a proof and give what its kind needs to make one.
 type proofFlags struct {
-	ca                      caFlags
+	siteFlags
 	provisioner, kid        string
 	key                     string
-	passwordFile            string
 	provisionerPasswordFile string
 	x5cCert, x5cKey         string
-	offline                 bool
-	caConfig                string
 }
 
 func (p *proofFlags) register(fs *flags) {
-	p.ca.register(fs)
+	p.siteFlags.register(fs, "the provisioner's key, where --provisioner-password-file is not given; with --offline of the CA's key")
 	fs.String(&p.provisioner, "provisioner", "name", "provisioner that gives the right").Alias("issuer")
 	fs.String(&p.provisionerPasswordFile, "provisioner-password-file", "file", "file with the password of the provisioner's key")
-	fs.String(&p.passwordFile, "password-file", "file", "file with the password of the provisioner's key, where --provisioner-password-file is not given; with --offline of the CA's key")
-	fs.Bool(&p.offline, "offline", "work with the CA's configuration on this machine, not with its server")
-	fs.String(&p.caConfig, "ca-config", "file", "configuration of the CA, for --offline").Preset("config/ca.json in the home")
 }
 
 // registerKey adds what says which key signs a token.
@@ -51,6 +61,7 @@ type proverKind struct {
 	name   string
 	wanted func(*proofFlags) bool                        // its own flags are given, which rules out other types; nil: it has none
 	id     func(*provisioner.Provisioner) string         // what --kid selects it by; nil: nothing
+	own    string                                        // who to turn to instead, if the type takes no tokens
 	note   string                                        // how that ID is called in notes
 	prove  func(context.Context, *proof) (string, error) // nil: not from here
 }
@@ -58,6 +69,8 @@ type proverKind struct {
 func proverKinds() []proverKind {
 	return []proverKind{
 		{name: "JWK", id: jwkID, note: "kid", prove: proveJWK},
+		{name: "ACME", own: "get the certificate with an ACME client"},
+		{name: "SCEP", own: "get the certificate with a SCEP client"},
 		{name: "X5C", wanted: func(p *proofFlags) bool { return p.x5cCert != "" }},
 	}
 }
@@ -96,6 +109,8 @@ func (p *proof) make(ctx context.Context) (string, error) {
 	p.provisioner = chosen
 	kind := proverOf(chosen.Type)
 	switch {
+	case kind.own != "":
+		return "", fmt.Errorf("provisioner %q is of type %s, which takes no tokens: %s", chosen.Name, chosen.Type, kind.own)
 	case !provisioner.Provable(chosen.Type, p.act):
 		return "", fmt.Errorf("provisioner %q is of type %s, whose tokens can't %s", chosen.Name, chosen.Type, p.act)
 	case kind.prove == nil:
