@@ -44,6 +44,7 @@ func rows() []row {
 		{"version", version},
 		{"path", path},
 		{"completion", completion},
+		{"base64", base64Command},
 
 		// contexts
 		{"context current", contextCurrent},
@@ -82,8 +83,35 @@ func rows() []row {
 		// revocation lists
 
 		// crypto jwk, jwt, jwe, jws, jose
+		{"crypto jwk create", cryptoJWKCreate},
+		{"crypto jwk public", cryptoJWKPublic},
+		{"crypto jwk thumbprint", cryptoJWKThumbprint},
+		{"crypto jwk keyset add", cryptoKeysetAdd},
+		{"crypto jwk keyset find", cryptoKeysetFind},
+		{"crypto jwk keyset list", cryptoKeysetList},
+		{"crypto jwk keyset remove", cryptoKeysetRemove},
+		{"crypto jwt inspect", cryptoJWTInspect},
+		{"crypto jwt sign", cryptoJWTSign},
+		{"crypto jwt verify", cryptoJWTVerify},
+		{"crypto jwe decrypt", cryptoJWEDecrypt},
+		{"crypto jwe encrypt", cryptoJWEEncrypt},
+		{"crypto jws inspect", cryptoJWSInspect},
+		{"crypto jws sign", cryptoJWSSign},
+		{"crypto jws verify", cryptoJWSVerify},
+		{"crypto jose format", cryptoJOSEFormat},
 
 		// crypto keys, hashes, random
+		{"crypto change-pass", cryptoChangePass},
+		{"crypto hash compare", cryptoHashCompare},
+		{"crypto hash digest", cryptoHashDigest},
+		{"crypto key fingerprint", cryptoKeyFingerprint},
+		{"crypto key format", cryptoKeyFormat},
+		{"crypto key inspect", cryptoKeyInspect},
+		{"crypto key public", cryptoKeyPublic},
+		{"crypto key sign", cryptoKeySign},
+		{"crypto key verify", cryptoKeyVerify},
+		{"crypto keypair", cryptoKeypair},
+		{"crypto rand", cryptoRand},
 	}
 }
 

@@ -71,7 +71,7 @@ func ParseFingerprint(s string) (string, error) {
 // KeyFingerprint is "SHA256:" and the padded base64 SHA-256 of the key's bits, which is the
 // subjectPublicKey alone and not the structure around it.
 func KeyFingerprint(pub crypto.PublicKey) (string, error) {
-	bits, err := publicKeyBits(pub)
+	bits, err := PublicKeyBits(pub)
 	if err != nil {
 		return "", err
 	}

@@ -3,7 +3,6 @@ package keys
 import (
 	"bytes"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"strings"
 
@@ -23,7 +22,7 @@ func ParseAsJWK(data []byte, what string, pw Password) (*jose.JSONWebKey, error)
 		return ParsePrivateJWK(data, what, pw)
 	}
 	jwk := new(jose.JSONWebKey)
-	if block, _ := pem.Decode(data); block != nil && !strings.HasSuffix(block.Type, "PRIVATE KEY") {
+	if block := firstBlock(data); block != nil && !strings.HasSuffix(block.Type, "PRIVATE KEY") {
 		pub, err := ParsePublic(data)
 		if err != nil {
 			return nil, err

@@ -27,8 +27,11 @@ var allSigAlgs = []jose.SignatureAlgorithm{
 func SigningAlgorithms(k *jose.JSONWebKey) []jose.SignatureAlgorithm {
 	var fitting []jose.SignatureAlgorithm
 	if secret, ok := k.Key.([]byte); ok {
-		if len(secret) > 0 {
-			fitting = []jose.SignatureAlgorithm{jose.HS256, jose.HS384, jose.HS512}
+		// RFC 7518, Section 3.2: a secret is at least as long as the digest.
+		for i, alg := range []jose.SignatureAlgorithm{jose.HS256, jose.HS384, jose.HS512} {
+			if len(secret) >= 32+16*i {
+				fitting = append(fitting, alg)
+			}
 		}
 	} else {
 		fitting = SignatureAlgorithms(k.Public().Key)

@@ -88,6 +88,17 @@ func onlyKeyBlock(data []byte) (*pem.Block, error) {
 	}
 }
 
+// firstBlock is the first PEM block that may be a key.
+func firstBlock(data []byte) *pem.Block {
+	for {
+		block, rest := pem.Decode(data)
+		if block == nil || block.Type != "EC PARAMETERS" {
+			return block
+		}
+		data = rest
+	}
+}
+
 func privateFromPEM(block *pem.Block, what string, pw Password) (crypto.Signer, error) {
 	if len(block.Bytes) > maxKey {
 		return nil, fault.New(fault.TooLarge, "the key is larger than %d KiB", maxKey>>10)

@@ -35,7 +35,7 @@ func ParsePublic(data []byte) (crypto.PublicKey, error) {
 		}
 		return jwk.Public().Key, nil
 	}
-	if block, _ := pem.Decode(data); block != nil {
+	if block := firstBlock(data); block != nil {
 		return publicFromPEM(block)
 	}
 	if key, err := publicFromDER(data); err == nil {
@@ -100,14 +100,15 @@ func supported(key crypto.PublicKey) (crypto.PublicKey, error) {
 
 // EncodePublic writes pub as PKIX PEM.
 func EncodePublic(pub crypto.PublicKey) ([]byte, error) {
-	der, err := marshalPKIX(pub)
+	der, err := MarshalPublic(pub)
 	if err != nil {
 		return nil, err
 	}
 	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), nil
 }
 
-func marshalPKIX(pub crypto.PublicKey) ([]byte, error) {
+// MarshalPublic is the DER inside EncodePublic, a SubjectPublicKeyInfo.
+func MarshalPublic(pub crypto.PublicKey) ([]byte, error) {
 	der, err := x509.MarshalPKIXPublicKey(pub)
 	if err != nil {
 		return nil, fault.Wrap(err, fault.Invalid, "public keys of type %T can't be written", pub)
@@ -117,7 +118,7 @@ func marshalPKIX(pub crypto.PublicKey) ([]byte, error) {
 
 // PublicKeyID names a public key: the SHA-256 of its SubjectPublicKeyInfo, lower-case hex.
 func PublicKeyID(pub crypto.PublicKey) (string, error) {
-	der, err := marshalPKIX(pub)
+	der, err := MarshalPublic(pub)
 	if err != nil {
 		return "", err
 	}
@@ -127,7 +128,7 @@ func PublicKeyID(pub crypto.PublicKey) (string, error) {
 
 // SubjectKeyID is RFC 5280, Section 4.2.1.2, method (1): the SHA-1 of the key's bits.
 func SubjectKeyID(pub crypto.PublicKey) ([]byte, error) {
-	bits, err := publicKeyBits(pub)
+	bits, err := PublicKeyBits(pub)
 	if err != nil {
 		return nil, err
 	}
@@ -135,9 +136,9 @@ func SubjectKeyID(pub crypto.PublicKey) ([]byte, error) {
 	return sum[:], nil
 }
 
-// publicKeyBits is the content of the subjectPublicKey BIT STRING.
-func publicKeyBits(pub crypto.PublicKey) ([]byte, error) {
-	der, err := marshalPKIX(pub)
+// PublicKeyBits is the content of the subjectPublicKey BIT STRING.
+func PublicKeyBits(pub crypto.PublicKey) ([]byte, error) {
+	der, err := MarshalPublic(pub)
 	if err != nil {
 		return nil, err
 	}
