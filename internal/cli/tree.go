@@ -53,6 +53,7 @@ func rows() []row {
 		{"context select", contextSelect},
 
 		// the server
+		{"ca init", caInit},
 		{"serve", serve},
 
 		// asking a CA

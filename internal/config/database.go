@@ -11,11 +11,11 @@ import (
 
 // DB says where records are kept.
 type DB struct {
-	Type                  string `json:"type" help:"sqlite, postgresql, mysql or memory; badger, badgerv1, badgerv2 and bbolt stand for SQLite in the same place" enum:"sqlite,postgresql,mysql,memory,badger,badgerv1,badgerv2,bbolt" required:"true"`
-	DataSource            Secret `json:"dataSource" help:"sqlite: a file, or a folder that holds signet.db; postgresql and mysql: connection string; nothing for memory"`
-	ValueDir              string `json:"valueDir,omitempty" help:"folder of badger's values; only looked into for old data"`
-	Database              string `json:"database,omitempty" help:"name of the database on a server, created if missing"`
-	BadgerFileLoadingMode string `json:"badgerFileLoadingMode" help:"how badger reads its files; without effect"`
+	Type                  string  `json:"type" help:"sqlite, postgresql, mysql or memory; badger, badgerv1, badgerv2 and bbolt stand for SQLite in the same place" enum:"sqlite,postgresql,mysql,memory,badger,badgerv1,badgerv2,bbolt" required:"true"`
+	DataSource            Secret  `json:"dataSource,omitempty" help:"sqlite: a file, or a folder that holds signet.db; postgresql and mysql: connection string; nothing for memory"`
+	ValueDir              string  `json:"valueDir,omitempty" help:"folder of badger's values; only looked into for old data"`
+	Database              string  `json:"database,omitempty" help:"name of the database on a server, created if missing"`
+	BadgerFileLoadingMode *string `json:"badgerFileLoadingMode,omitempty" help:"how badger reads its files; without effect"`
 }
 
 // Database is where the store finds the records.
@@ -74,8 +74,8 @@ func (c *Config) checkDB() {
 		where, _ := c.Database()
 		s.warn("db.type", "db.type is %s: records are kept in SQLite at %s instead", d.Type, where.DataSource)
 	}
-	if modes := []string{"", "memorymap", "mmap", "fileio"}; !slices.Contains(modes, strings.ToLower(d.BadgerFileLoadingMode)) {
-		s.complain("db.badgerFileLoadingMode", "db.badgerFileLoadingMode %q is not known; it has no effect here, leave it out", printable(d.BadgerFileLoadingMode))
+	if mode := d.BadgerFileLoadingMode; mode != nil && !slices.Contains([]string{"", "memorymap", "mmap", "fileio"}, strings.ToLower(*mode)) {
+		s.complain("db.badgerFileLoadingMode", "db.badgerFileLoadingMode %q is not known; it has no effect here, leave it out", printable(*mode))
 	}
 }
 

@@ -47,9 +47,6 @@ type SSHDraft struct {
 // CheckedSSH is a draft that passed Check. Only an issuer can do something with it.
 type CheckedSSH struct{ cert *ssh.Certificate }
 
-// maxKeyID bounds key IDs and principals, in bytes; they stand in server logs.
-const maxKeyID = 512
-
 // userExtensions are what a user's session may do (OpenSSH PROTOCOL.certkeys).
 var userExtensions = []string{"permit-X11-forwarding", "permit-agent-forwarding", "permit-port-forwarding", "permit-pty", "permit-user-rc"}
 
@@ -139,7 +136,7 @@ func (d *SSHDraft) Check(now time.Time) (*CheckedSSH, error) {
 	if c.KeyId == "" {
 		return nil, fault.New(fault.Invalid, "the key ID of the certificate would be empty")
 	}
-	if err := checkText("key ID", c.KeyId, maxKeyID); err != nil {
+	if err := checkText("key ID", c.KeyId, maxName); err != nil {
 		return nil, err
 	}
 	if err := checkPrincipals(c); err != nil {
@@ -203,7 +200,7 @@ func checkPrincipals(c *ssh.Certificate) error {
 		if strings.ContainsAny(p, bad) {
 			return fault.New(fault.Denied, "the principal %q contains a character that servers give a meaning of its own", p)
 		}
-		if err := checkText("principal", p, maxKeyID); err != nil {
+		if err := checkText("principal", p, maxName); err != nil {
 			return err
 		}
 	}
