@@ -71,7 +71,12 @@ func (t *target) start(ctx context.Context, signet string) error {
 		return err
 	}
 	t.cmd = exec.Command(signet, "serve", "--password-file", password, "--quiet")
-	t.cmd.Env, t.cmd.Stderr = env, os.Stderr
+	log, err := os.Create(filepath.Join(t.dir, "server.log"))
+	if err != nil {
+		return err
+	}
+	defer log.Close() // the server has its own
+	t.cmd.Env, t.cmd.Stderr = env, log
 	begin := time.Now()
 	if err := t.cmd.Start(); err != nil {
 		return err
