@@ -107,6 +107,9 @@ func (l *loader) checkIssuer(issuer *x509.Certificate) {
 	if issuer.KeyUsage != 0 && issuer.KeyUsage&x509.KeyUsageCertSign == 0 {
 		s.complain("crt", "crt: the key usage of %s does not permit signing certificates (keyCertSign)", name)
 	}
+	if weakSignature(issuer) && !bytes.Equal(issuer.RawSubject, issuer.RawIssuer) {
+		s.complain("crt", "crt: %s is signed with %s, which clients no longer accept", name, issuer.SignatureAlgorithm)
+	}
 	if err := keys.CheckStrength(issuer.PublicKey); err != nil {
 		s.complain("crt", "crt: the key of %s is too weak: %v", name, err)
 	}

@@ -266,16 +266,8 @@ func (s *source) fitProvisioner(v *hujson.Value, path string) error {
 
 // kindFields lists the members of a type of provisioner; false if they are not known.
 func kindFields(kind string) ([]field, bool) {
-	name, _ := json.Marshal(kind)
-	var p provisioner.Provisioner
-	if err := json.Unmarshal(fmt.Appendf(nil, `{"type":%s,"name":"-"}`, name), &p); err != nil || p.Kind() == nil {
-		return nil, false
-	}
-	t := reflect.TypeOf(p.Kind())
-	for t.Kind() == reflect.Pointer {
-		t = t.Elem()
-	}
-	if t.Kind() != reflect.Struct {
+	t := kindStruct(kind)
+	if t == nil {
 		return nil, false
 	}
 	return fieldsOf(t), true
