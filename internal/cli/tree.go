@@ -75,11 +75,13 @@ func rows() []row {
 
 		// certificates
 		{"certificate bundle", certificateBundle},
+		{"certificate create", certificateCreate},
 		{"certificate fingerprint", certificateFingerprint},
 		{"certificate format", certificateFormat},
 		{"certificate inspect", certificateInspect},
 		{"certificate key", certificateKey},
 		{"certificate needs-renewal", certificateNeedsRenewal},
+		{"certificate sign", certificateSign},
 
 		// revocation lists
 

@@ -94,10 +94,9 @@ type pool struct {
 	closed  chan struct{}
 }
 
-// newPool allows as many readers as can do work at the same time, and some that wait for
-// the disk.
+// newPool allows as many readers as can do work at the same time.
 func newPool(d *dialect, db *sql.DB) *pool {
-	size := min(max(runtime.GOMAXPROCS(0), 4), 8)
+	size := min(max(runtime.GOMAXPROCS(0), 2), 8)
 	p := &pool{dialect: d, db: db, slots: make(chan *session, size), closed: make(chan struct{})}
 	for range size {
 		p.slots <- nil

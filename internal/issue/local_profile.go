@@ -1,0 +1,88 @@
+package issue
+
+import (
+	"crypto"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"time"
+
+	"github.com/signet-ca/signet/internal/fault"
+)
+
+// Profiles of certificates that are made by hand.
+const (
+	ProfileLeaf         = "leaf"            // TLS server and client
+	ProfileSelfSigned   = "self-signed"     // as leaf, but without issuer
+	ProfileIntermediate = "intermediate-ca" // a CA below which there are only leaves
+	ProfileRoot         = "root-ca"         // a CA with one level of CAs below it
+	ProfileRequest      = "csr"             // whatever a signing request asks for
+)
+
+// LeafLife is how long a leaf made by hand is good unless somebody wishes otherwise. CAs
+// are good for AuthorityLife.
+const (
+	LeafLife      = 24 * time.Hour
+	AuthorityLife = 3650 * 24 * time.Hour
+)
+
+// DraftLocal drafts a certificate by one of the profiles but ProfileRequest. CAs carry no
+// names: they identify themselves by their subject.
+func DraftLocal(profile string, subject pkix.Name, names Names, key crypto.PublicKey) (*LocalDraft, error) {
+	cert := &x509.Certificate{Subject: subject, PublicKey: key}
+	draft := &LocalDraft{Cert: cert, Life: LeafLife}
+	switch profile {
+	case ProfileLeaf, ProfileSelfSigned:
+		cert.DNSNames, cert.IPAddresses, cert.EmailAddresses, cert.URIs = names.DNS, names.IPs, names.Emails, names.URIs
+		cert.KeyUsage = leafUsage(key)
+		cert.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
+	case ProfileIntermediate, ProfileRoot:
+		draft.CA, draft.Life = true, AuthorityLife
+		cert.IsCA, cert.BasicConstraintsValid = true, true
+		cert.KeyUsage = x509.KeyUsageCertSign | x509.KeyUsageCRLSign
+		if profile == ProfileRoot {
+			cert.MaxPathLen = 1
+		} else {
+			cert.MaxPathLenZero = true
+		}
+	default:
+		return nil, fault.New(fault.Invalid, "there is no certificate profile %q", profile)
+	}
+	return draft, nil
+}
+
+// DraftRequested drafts what a signing request asks for, CA certificates included: whoever
+// signs it by hand has read it. The request's signature was checked by CheckRequest. The
+// identifier of the issuing key and the provisioner are not the asker's to choose.
+func DraftRequested(r *x509.CertificateRequest) *LocalDraft {
+	cert := &x509.Certificate{RawSubject: r.RawSubject, Subject: r.Subject, PublicKey: r.PublicKey}
+	for _, ext := range r.Extensions {
+		if !ext.Id.Equal(oidAuthorityKeyID) && !ext.Id.Equal(OIDProvisioner) {
+			cert.ExtraExtensions = append(cert.ExtraExtensions, ext)
+		}
+	}
+	return &LocalDraft{Cert: cert, CA: true, Life: LeafLife}
+}
+
+// authorityOf reads from a to-be-signed certificate whether it is a CA and how long a path
+// may follow; -1 is no limit. Raw extensions come before members: they are what is signed.
+func authorityOf(cert *x509.Certificate) (ca bool, pathLen int, err error) {
+	ca, pathLen = cert.IsCA && cert.BasicConstraintsValid, cert.MaxPathLen
+	if pathLen == 0 && !cert.MaxPathLenZero {
+		pathLen = -1
+	}
+	for _, ext := range cert.ExtraExtensions {
+		if !ext.Id.Equal(oidBasicConstraints) {
+			continue
+		}
+		var bc struct {
+			IsCA    bool `asn1:"optional"`
+			PathLen int  `asn1:"optional,default:-1"`
+		}
+		if rest, err := asn1.Unmarshal(ext.Value, &bc); err != nil || len(rest) > 0 {
+			return false, 0, fault.New(fault.Invalid, "the basicConstraints extension can't be read")
+		}
+		ca, pathLen = bc.IsCA, bc.PathLen
+	}
+	return ca, pathLen, nil
+}
