@@ -51,6 +51,10 @@ func (f *certificateFlags) run(ctx context.Context, env *Env, subject string, to
 	if err := env.confirmPair(ctx, f.force, to.crtFile, to.keyFile); err != nil {
 		return nil, err
 	}
+	ask, err := f.ask(env)
+	if err != nil {
+		return nil, err
+	}
 	subject, names, err := f.wanted(env, subject)
 	if err != nil {
 		return nil, err
@@ -63,22 +67,21 @@ func (f *certificateFlags) run(ctx context.Context, env *Env, subject string, to
 	if to.key, err = f.alg.alg().Generate(); err != nil {
 		return nil, err
 	}
-	csr, err := newRequest(to.key, subject, names)
-	if err != nil {
+	if ask.CSR.CertificateRequest, err = newRequest(to.key, subject, names); err != nil {
 		return nil, err
 	}
-	token := f.token
-	if token == "" {
-		if token, err = f.prove(ctx, env, source, subject, names, csr); err != nil {
+	if ask.OTT == "" {
+		if ask.OTT, err = f.prove(ctx, env, source, subject, names, ask.CSR.CertificateRequest); err != nil {
 			return nil, err
 		}
 	}
-	if to.chain, err = f.sign(ctx, env, source, csr, token); err != nil {
+	if to.chain, err = source.sign(ctx, ask); err != nil {
 		return nil, err
 	}
 	if err := to.store(); err != nil {
 		return nil, err
 	}
+	env.Done("CA", "%s", source.name())
 	env.Done("Certificate", "%s", to.crtFile)
 	env.Done("Private Key", "%s", to.keyFile)
 	return newCertificateResult(source, to.chain, to.crtFile, to.keyFile), nil

@@ -47,27 +47,32 @@ func (f *signFlags) run(ctx context.Context, env *Env, csrFile, crtFile string) 
 	if err := f.fits(env, csr); err != nil {
 		return nil, err
 	}
+	ask, err := f.ask(env)
+	if err != nil {
+		return nil, err
+	}
+	ask.CSR.CertificateRequest = csr
 	source, err := f.authority(ctx, env)
 	if err != nil {
 		return nil, err
 	}
-	token := f.token
-	if token == "" {
+	if ask.OTT == "" {
 		subject, names, err := namesOfRequest(csr)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", csrFile, err)
 		}
-		if token, err = f.prove(ctx, env, source, subject, names, csr); err != nil {
+		if ask.OTT, err = f.prove(ctx, env, source, subject, names, csr); err != nil {
 			return nil, err
 		}
 	}
-	chain, err := f.sign(ctx, env, source, csr, token)
+	chain, err := source.sign(ctx, ask)
 	if err != nil {
 		return nil, err
 	}
 	if err := env.writeFile(ctx, crtFile, keys.EncodeCertificates(chain...), pairMode, true); err != nil {
 		return nil, err
 	}
+	env.Done("CA", "%s", source.name())
 	env.Done("Certificate", "%s", crtFile)
 	return newCertificateResult(source, chain, crtFile, ""), nil
 }

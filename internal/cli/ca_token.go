@@ -169,7 +169,8 @@ func (f *tokenFlags) token(ctx context.Context, env *Env, subject string) (strin
 	if err != nil {
 		return "", err
 	}
-	p := &proof{flags: &f.proofFlags, env: env, source: source, act: act, want: *want, subject: subjectQuestion(act)}
+	p := &proof{flags: &f.proofFlags, env: env, source: source, act: act, want: *want, subject: subjectQuestion(act),
+		notBefore: f.notBefore, notAfter: f.notAfter}
 	return p.make(ctx)
 }
 
@@ -192,7 +193,7 @@ func (f *tokenFlags) want(env *Env, act provisioner.Act) (*provisioner.Want, err
 	if data == nil {
 		data = map[string]any{} // old clients always write the claim; templates may rely on it
 	}
-	w := &provisioner.Want{Names: f.names, User: data, NotBefore: f.notBefore.At(env.Now()), NotAfter: f.notAfter.At(env.Now())}
+	w := &provisioner.Want{Names: f.names, User: data}
 	if act == provisioner.SignSSH {
 		w.SSH = &provisioner.SSHWant{CertType: "user", Principals: append([]string{}, f.principals...),
 			ValidAfter: f.certNotBefore.String(), ValidBefore: f.certNotAfter.String()}
@@ -268,6 +269,6 @@ func (f *tokenFlags) renewToken(ctx context.Context, env *Env, subject string) (
 	default:
 		return "", errRequired("ca-url")
 	}
-	return provisioner.ProveRenewal(chain, provisioner.Want{Subject: subject, Audience: address, Key: key,
-		At: env.Now(), NotBefore: f.notBefore.At(env.Now()), NotAfter: f.notAfter.At(env.Now())})
+	p := &proof{env: env, want: provisioner.Want{Subject: subject, Audience: address, Key: key}, notBefore: f.notBefore, notAfter: f.notAfter}
+	return provisioner.ProveRenewal(chain, p.stamp())
 }

@@ -94,11 +94,22 @@ type proof struct {
 	provisioner *provisioner.Provisioner
 	want        provisioner.Want
 	subject     question // asked if there is none
+
+	notBefore, notAfter When // of the token
+}
+
+// stamp sets the times of the token. It comes last, after all questions, since people take
+// their time to answer.
+func (p *proof) stamp() provisioner.Want {
+	w := p.want
+	w.At = p.env.Now()
+	w.NotBefore, w.NotAfter = p.notBefore.At(w.At), p.notAfter.At(w.At)
+	return w
 }
 
 // make chooses the provisioner and makes the token.
 func (p *proof) make(ctx context.Context) (string, error) {
-	p.want.Audience, p.want.Root, p.want.At = p.source.address(p.act), p.source.root, p.env.Now()
+	p.want.Audience, p.want.Root = p.source.address(p.act), p.source.root
 	if p.source.bare {
 		return p.proveBare(ctx)
 	}

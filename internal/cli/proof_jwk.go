@@ -32,7 +32,7 @@ func proveJWK(ctx context.Context, p *proof) (token string, err error) {
 	if err != nil {
 		return "", err
 	}
-	return prover.Prove(ctx, p.act, p.want)
+	return prover.Prove(ctx, p.act, p.stamp())
 }
 
 // proveBare signs a token of a JWK provisioner of which only the name and the key are known.
@@ -48,7 +48,7 @@ func (p *proof) proveBare(ctx context.Context) (token string, err error) {
 		return "", err
 	}
 	p.env.Done("Provisioner", "%s (JWK) [kid: %s]", printable(p.flags.provisioner), printable(prover.Key.KeyID))
-	return prover.Prove(ctx, p.act, p.want)
+	return prover.Prove(ctx, p.act, p.stamp())
 }
 
 func (p *proof) jwkKey(ctx context.Context, j *provisioner.JWK) (crypto.Signer, error) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/signet-ca/signet"
@@ -57,9 +56,9 @@ func (f *signFlags) prove(ctx context.Context, env *Env, source *authority, subj
 	return p.make(ctx)
 }
 
-// sign sends a request and its token to the CA.
-func (f *signFlags) sign(ctx context.Context, env *Env, source *authority, csr *x509.CertificateRequest, token string) ([]*x509.Certificate, error) {
-	ask := &signet.SignRequest{CSR: signet.CertificateRequest{CertificateRequest: csr}, OTT: token}
+// ask is what the flags say about the certificate; request and token come later.
+func (f *signFlags) ask(env *Env) (*signet.SignRequest, error) {
+	ask := &signet.SignRequest{OTT: f.token}
 	var err error
 	if ask.NotBefore, err = signet.ParseTimeDuration(f.notBefore.String()); err != nil {
 		return nil, err
@@ -68,19 +67,11 @@ func (f *signFlags) sign(ctx context.Context, env *Env, source *authority, csr *
 		return nil, err
 	}
 	data, err := f.data.data(env)
-	if err != nil {
-		return nil, err
+	if err != nil || data == nil {
+		return ask, err
 	}
-	if data != nil {
-		if ask.TemplateData, err = json.Marshal(data); err != nil {
-			return nil, fmt.Errorf("write the template data: %w", err)
-		}
-	}
-	chain, err := source.sign(ctx, ask)
-	if err == nil {
-		env.Done("CA", "%s", source.name())
-	}
-	return chain, err
+	ask.TemplateData, err = json.Marshal(data)
+	return ask, err
 }
 
 // certificateResult is a certificate that a CA issued.
