@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"iter"
 	"strings"
 	"time"
 )
@@ -38,6 +37,10 @@ type Certificate struct {
 	RA          []byte // JSON of the registration authority's data; nil if there is none
 }
 
+// renews is the kind under which a predecessor's serial is kept among the names: renewals
+// pay for that index, not every certificate.
+const renews = "renews"
+
 // AddCertificate records a certificate; ErrExists if its serial is taken. It sets c.ID.
 func (tx *Tx) AddCertificate(c *Certificate) error {
 	class, err := c.check()
@@ -57,8 +60,13 @@ func (tx *Tx) AddCertificate(c *Certificate) error {
 		return fmt.Errorf("record certificate %s: %w", c.Serial, err)
 	}
 	for _, n := range distinct(c.Names) {
-		if err := tx.insert(namesTable, n.Kind, n.Value, c.ID); err != nil {
+		if err := tx.insert(namesTable, n.Value, n.Kind, c.ID); err != nil {
 			return fmt.Errorf("record names of certificate %s: %w", c.Serial, err)
+		}
+	}
+	if c.RenewedFrom != "" {
+		if err := tx.insert(namesTable, c.RenewedFrom, renews, c.ID); err != nil {
+			return fmt.Errorf("record predecessor of certificate %s: %w", c.Serial, err)
 		}
 	}
 	return nil
@@ -74,7 +82,9 @@ func (c *Certificate) check() (string, error) {
 		err = errors.Join(err, serialNumber(c.RenewedFrom))
 	}
 	for _, n := range c.Names {
-		err = errors.Join(err, key("kind of name", n.Kind, 16))
+		if err = errors.Join(err, key("kind of name", n.Kind, 16)); n.Kind == renews {
+			err = errors.Join(err, fmt.Errorf("kind of name %q is the store's own", n.Kind))
+		}
 	}
 	if len(c.Raw) == 0 {
 		err = errors.Join(err, errors.New("the certificate itself is missing"))
@@ -139,8 +149,8 @@ func (tx *Tx) Certificate(typ, serial string) (*Certificate, error) {
 		return nil, err
 	}
 	var c *Certificate
-	err = tx.rows("SELECT "+certificateColumns+" FROM certificates c WHERE c.class = ? AND c.serial = ?",
-		[]any{class, serial}, func(r *sql.Rows) (err error) {
+	err = tx.rows("SELECT "+certificateColumns+" FROM certificates c WHERE c.serial = ? AND c.class = ?",
+		[]any{serial, class}, func(r *sql.Rows) (err error) {
 			c, err = scanCertificate(r.Scan)
 			return err
 		})
@@ -151,124 +161,4 @@ func (tx *Tx) Certificate(typ, serial string) (*Certificate, error) {
 		return nil, fmt.Errorf("certificate %s: %w", serial, err)
 	}
 	return c, nil
-}
-
-// Query says which certificates to list. The zero value of a field asks for nothing; all
-// that is asked must hold.
-type Query struct {
-	Type          string    // x509, ssh (both), ssh-user or ssh-host
-	Name          Name      // carries this name
-	ProvisionerID string    // issued through this provisioner
-	RenewedFrom   string    // is the successor of this serial
-	ExpiresFrom   time.Time // NotAfter at this time or later
-	ExpiresBefore time.Time // NotAfter before this time
-
-	// Newest turns the order round. It is by issuance, or by NotAfter if a bound on that
-	// is asked for.
-	Newest bool
-	// After goes on behind this certificate of an earlier list; nil starts at its head.
-	// Only its ID and NotAfter are looked at.
-	After *Certificate
-	// Limit ends the list; 0: it goes to the end.
-	Limit int
-}
-
-// pageRows is how many records a list holds in memory at a time.
-const pageRows = 200
-
-// Certificates lists what q asks for. It reads page by page: a certificate that is
-// recorded while the list is walked may show or not, none shows twice.
-func (tx *Tx) Certificates(q Query) iter.Seq2[*Certificate, error] {
-	return func(yield func(*Certificate, error) bool) {
-		for left := q.Limit; ; {
-			rows := pageRows
-			if q.Limit > 0 {
-				rows = min(rows, left)
-			}
-			page, err := tx.certificatePage(q, rows)
-			if err != nil {
-				yield(nil, fmt.Errorf("list certificates: %w", err))
-				return
-			}
-			for _, c := range page {
-				if !yield(c, nil) {
-					return
-				}
-				q.After = c
-			}
-			left -= len(page)
-			if len(page) < rows || (q.Limit > 0 && left <= 0) {
-				return
-			}
-		}
-	}
-}
-
-func (tx *Tx) certificatePage(q Query, rows int) ([]*Certificate, error) {
-	query, args, err := q.sql()
-	if err != nil {
-		return nil, err
-	}
-	page := make([]*Certificate, 0, rows)
-	err = tx.rows(query, append(args, rows), func(r *sql.Rows) error {
-		c, err := scanCertificate(r.Scan)
-		page = append(page, c)
-		return err
-	})
-	return page, err
-}
-
-// sql writes the query of one page. There are few shapes of it, so each is prepared once.
-func (q *Query) sql() (string, []any, error) {
-	from, where, args := "certificates c", []string{}, []any{}
-	and := func(cond string, a ...any) {
-		where, args = append(where, cond), append(args, a...)
-	}
-	id := "c.id"
-	if q.Name != (Name{}) {
-		from, id = "certificate_names n JOIN certificates c ON c.id = n.certificate_id", "n.certificate_id"
-		and("n.kind = ? AND n.value = ?", q.Name.Kind, searched(q.Name))
-	}
-	switch q.Type {
-	case "":
-	case "ssh", "x509":
-		and("c.class = ?", q.Type)
-	case "ssh-user", "ssh-host":
-		and("c.type = ?", q.Type)
-	default:
-		_, err := class(q.Type)
-		return "", nil, err
-	}
-	if q.ProvisionerID != "" {
-		and("c.provisioner_id = ?", q.ProvisionerID)
-	}
-	if q.RenewedFrom != "" {
-		and("c.renewed_from = ?", q.RenewedFrom)
-	}
-	if !q.ExpiresFrom.IsZero() {
-		and("c.not_after >= ?", seconds(q.ExpiresFrom))
-	}
-	if !q.ExpiresBefore.IsZero() {
-		and("c.not_after < ?", seconds(q.ExpiresBefore))
-	}
-	byExpiry := !q.ExpiresFrom.IsZero() || !q.ExpiresBefore.IsZero()
-	beyond, down := ">", ""
-	if q.Newest {
-		beyond, down = "<", " DESC"
-	}
-	order := id + down
-	if byExpiry {
-		order = "c.not_after" + down + ", " + order
-	}
-	if a := q.After; a != nil && byExpiry {
-		at := seconds(a.NotAfter)
-		and("c.not_after "+beyond+"= ? AND (c.not_after "+beyond+" ? OR "+id+" "+beyond+" ?)", at, at, a.ID)
-	} else if a != nil {
-		and(id+" "+beyond+" ?", a.ID)
-	}
-	cond := ""
-	if len(where) > 0 {
-		cond = " WHERE " + strings.Join(where, " AND ")
-	}
-	return "SELECT " + certificateColumns + " FROM " + from + cond + " ORDER BY " + order + " LIMIT ?", args, nil
 }

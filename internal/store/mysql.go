@@ -177,6 +177,11 @@ func mysqlLost(err error) bool { return oneOf(mysqlTrouble(err), away, stopping,
 func mysqlTrouble(err error) trouble {
 	switch mysqlCode(err) {
 	case 0:
+		for _, broken := range []error{mysql.ErrInvalidConn, mysql.ErrMalformPkt, mysql.ErrPktSync, mysql.ErrBusyBuffer} {
+			if errors.Is(err, broken) {
+				return away
+			}
+		}
 		return transportTrouble(err)
 	case 1205, 1213, 1020, 9007: // lock wait, deadlock, changed since read, TiDB's write conflict
 		return contended

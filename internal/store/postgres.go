@@ -154,6 +154,9 @@ func postgresTrouble(err error) trouble {
 	code := postgresCode(err)
 	switch {
 	case code == "":
+		if _, dialing := errors.AsType[*pgconn.ConnectError](err); dialing || pgconn.SafeToRetry(err) || pgconn.Timeout(err) {
+			return away
+		}
 		return transportTrouble(err)
 	case code == "25006":
 		return readOnly // after a failover this connection is to the old primary

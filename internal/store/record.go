@@ -26,7 +26,7 @@ var (
 	certificatesTable = &table{"certificates", []string{"id", "class", "serial", "type",
 		"provisioner_id", "provisioner_name", "provisioner_type", "subject", "key_id", "issuer_key_id", "names",
 		"not_before", "not_after", "issued_at", "raw", "renewed_from", "ra"}}
-	namesTable       = &table{"certificate_names", []string{"kind", "value", "certificate_id"}}
+	namesTable       = &table{"certificate_names", []string{"value", "kind", "certificate_id"}}
 	spentTable       = &table{"spent_proofs", []string{"proof", "provisioner_id", "spent_at", "expires_at"}}
 	revocationsTable = &table{"revocations", []string{"class", "serial", "type", "provisioner_id", "reason_code", "reason",
 		"revoked_at", "expires_at", "proof", "mtls", "acme", "revoked_by"}}

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/signet-ca/signet/internal/fault"
@@ -34,7 +35,7 @@ func TestDatabaseServerThatGoesAwayIsFoundAgain(t *testing.T) {
 			}
 			add(t, s, certificate(1))
 			view(t, s, known(1))
-			server.stop()
+			answered := issueUntil(t, s, 200, server.stop)
 			for range 3 {
 				for verb, err := range map[string]error{
 					"Update": s.Update(t.Context(), func(tx *store.Tx) error { return tx.AddCertificate(certificate(2)) }),
@@ -61,9 +62,45 @@ func TestDatabaseServerThatGoesAwayIsFoundAgain(t *testing.T) {
 			if err != nil {
 				t.Error(err)
 			}
-			view(t, s, known(3))
+			view(t, s, func(tx *store.Tx) error {
+				for _, serial := range answered {
+					if err := whole(tx, serial); err != nil {
+						t.Errorf("certificate %s was answered: %v", serial, err)
+					}
+				}
+				return known(3)(tx)
+			})
 		})
 	}
+}
+
+// issueUntil writes from many goroutines, takes the server away once some certificates
+// were answered, and returns all that were. Each goroutine ends with its first error.
+func issueUntil(t *testing.T, s *store.Store, n int, stop func()) (answered []string) {
+	t.Helper()
+	answers := make(chan string)
+	var wg sync.WaitGroup
+	for range 16 {
+		wg.Go(func() {
+			for {
+				var serial string
+				if err := s.Update(t.Context(), issuance(&serial)); err != nil {
+					if !fault.Is(err, fault.Unavailable) {
+						t.Errorf("while the server goes away: %v", err)
+					}
+					return
+				}
+				answers <- serial
+			}
+		})
+	}
+	go func() { wg.Wait(); close(answers) }()
+	for serial := range answers {
+		if answered = append(answered, serial); len(answered) == n {
+			stop()
+		}
+	}
+	return answered
 }
 
 func TestOpenSaysWhatIsWrongWithAServerAndKeepsItsPassword(t *testing.T) {

@@ -94,9 +94,10 @@ type pool struct {
 	closed  chan struct{}
 }
 
-// newPool allows as many readers as can do work at the same time.
+// newPool allows as many readers as can do work at the same time, and some that wait for
+// the disk.
 func newPool(d *dialect, db *sql.DB) *pool {
-	size := min(max(runtime.GOMAXPROCS(0), 2), 8)
+	size := min(max(runtime.GOMAXPROCS(0), 4), 8)
 	p := &pool{dialect: d, db: db, slots: make(chan *session, size), closed: make(chan struct{})}
 	for range size {
 		p.slots <- nil

@@ -110,7 +110,8 @@ func beat(tx *Tx) error {
 }
 
 // View runs read, which sees everything committed before. Each of its reads stands for
-// itself: a commit between two of them shows in the second.
+// itself: a commit between two of them shows in the second. It must not call View again,
+// which may wait for this one.
 func (s *Store) View(ctx context.Context, read func(*Tx) error) error {
 	ss, err := s.readers.take(ctx)
 	if err != nil {

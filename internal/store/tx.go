@@ -30,7 +30,7 @@ func (tx *Tx) exec(query string, args ...any) (int64, error) {
 	if !tx.write {
 		return 0, errReading
 	}
-	if err := tx.turn(); err != nil {
+	if err := tx.usable(); err != nil {
 		return 0, err
 	}
 	st, err := tx.session.stmt(tx.ctx, query)
@@ -49,6 +49,9 @@ func (tx *Tx) insert(t *table, args ...any) error {
 	if rec := tx.recording; rec != nil {
 		rec.rows = append(rec.rows, row{t, args})
 		return nil
+	}
+	if err := tx.usable(); err != nil {
+		return err
 	}
 	st, err := tx.session.insertion(tx.ctx, t, 1)
 	if err != nil {
@@ -72,18 +75,22 @@ func (tx *Tx) affected(res sql.Result, err error) (int64, error) {
 	return n, tx.fail(err)
 }
 
-// turn refuses what can't be recorded.
-func (tx *Tx) turn() error {
-	if tx.recording == nil {
-		return nil
+// usable refuses what can't be recorded, and what comes after a failure of the database:
+// SQLite may have ended the transaction, and would commit the rest piece by piece.
+func (tx *Tx) usable() error {
+	if tx.recording != nil {
+		tx.recording.exact = true
+		return errTurn
 	}
-	tx.recording.exact = true
-	return errTurn
+	if tx.write {
+		return tx.broken
+	}
+	return nil
 }
 
 // row reads the one row of a query.
 func (tx *Tx) row(query string, args []any, dest ...any) error {
-	if err := tx.turn(); err != nil {
+	if err := tx.usable(); err != nil {
 		return err
 	}
 	st, err := tx.session.stmt(tx.ctx, query)
@@ -100,7 +107,7 @@ func (tx *Tx) row(query string, args []any, dest ...any) error {
 // rows calls scan for each row of a query and is done with the connection when it
 // returns: whoever walks a list may ask for other records meanwhile.
 func (tx *Tx) rows(query string, args []any, scan func(*sql.Rows) error) error {
-	if err := tx.turn(); err != nil {
+	if err := tx.usable(); err != nil {
 		return err
 	}
 	st, err := tx.session.stmt(tx.ctx, query)

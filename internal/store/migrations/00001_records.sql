@@ -22,17 +22,19 @@ CREATE TABLE IF NOT EXISTS certificates (
 	raw {blob} NOT NULL,
 	renewed_from {key255} NOT NULL,
 	ra {blob},
-	UNIQUE (class, serial)
+	UNIQUE (serial, class)
 ) {rows};
 CREATE INDEX {ifnew} certificates_by_provisioner ON certificates (provisioner_id, id);
-CREATE INDEX {ifnew} certificates_by_type ON certificates (type, id);
+CREATE INDEX {ifnew} certificates_by_class ON certificates (class, id);
 CREATE INDEX {ifnew} certificates_by_expiry ON certificates (not_after, id);
 
+-- The value comes first in the key: a name that is both common name and DNS name then
+-- lands on one page instead of two.
 CREATE TABLE IF NOT EXISTS certificate_names (
-	kind {key16} NOT NULL,
 	value {key255} NOT NULL,
+	kind {key16} NOT NULL,
 	certificate_id {int} NOT NULL,
-	PRIMARY KEY (kind, value, certificate_id)
+	PRIMARY KEY (value, kind, certificate_id)
 ) {clustered};
 
 CREATE TABLE IF NOT EXISTS spent_proofs (
