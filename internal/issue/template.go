@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"maps"
 	"strings"
+	"text/template"
 
 	"github.com/signet-ca/signet/internal/fault"
 )
@@ -40,12 +41,7 @@ func (o TemplateOptions) CompileX509(name, text string) (*X509Template, error) {
 	if err != nil {
 		return nil, err
 	}
-	funcs := x509Functions()
-	if o.AllowGetHostByName {
-		funcs = maps.Clone(funcs)
-		funcs["getHostByName"] = lookUpHost
-	}
-	e, err := newEngine(name, text, funcs, &o)
+	e, err := newEngine(name, text, o.functions(x509Functions()), &o)
 	if err != nil {
 		return nil, err
 	}
@@ -53,6 +49,16 @@ func (o TemplateOptions) CompileX509(name, text string) (*X509Template, error) {
 	return &X509Template{engine: e, opts: o, allowCA: strings.Contains(text, "isCA")}, nil
 }
 
+// functions adds what the options allow.
+func (o TemplateOptions) functions(funcs template.FuncMap) template.FuncMap {
+	if o.AllowGetHostByName {
+		funcs = maps.Clone(funcs)
+		funcs["getHostByName"] = lookUpHost
+	}
+	return funcs
+}
+
+// decode finds the text in what is configured.
 func (o TemplateOptions) decode(name, text string) (string, error) {
 	trimmed := strings.TrimSpace(text)
 	switch {

@@ -69,7 +69,8 @@ type sanNames struct {
 	names    Names
 	all      []generalName
 	extended bool
-	compat   bool // hardwareModuleName as old installations write it
+	compat   bool     // hardwareModuleName as old installations write it
+	free     []string // DNS names that are no host names
 }
 
 // addBasic adds a name of a kind that has its own list. Repetitions are dropped.
@@ -80,7 +81,11 @@ func (s *sanNames) addBasic(tag int, value string) error {
 	case tagDNS:
 		name, err := dnsName(value)
 		if err != nil {
-			return fault.New(fault.Denied, "the DNS name %q cannot be certified: %s", clipWords(value), err)
+			// Tokens name services and people, too; only what could be misread is refused.
+			if name = value; checkDNS(name) != nil {
+				return fault.New(fault.Denied, "the DNS name %q cannot be certified: %s", clipWords(value), err)
+			}
+			s.free = append(s.free, value)
 		}
 		content = []byte(name)
 		s.names.DNS = appendNew(s.names.DNS, name)
@@ -294,6 +299,9 @@ func directoryName(san *SAN) (generalName, error) {
 
 // extension encodes all names in the order in which they were added.
 func (s *sanNames) extension() (pkix.Extension, error) {
+	if len(s.free) > 0 {
+		return pkix.Extension{}, fault.New(fault.Denied, "the DNS name %q cannot stand beside names of other types: it is no host name", clipWords(s.free[0]))
+	}
 	var b cryptobyte.Builder
 	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
 		for _, name := range s.all {

@@ -245,7 +245,7 @@ func TestTemplateRefusals(t *testing.T) {
 		{"no value in the subject", `{"subject":"{{ .nope }}"}`, denied},
 		{"no value in a name", `{"dnsNames":"{{ .nope }}"}`, denied},
 		{"no value in a typed name", `{"sans":[{"type":"1.2.3","value":"utf8:{{ .nope }}"}]}`, denied},
-		{"host name with a space", `{"dnsNames":"a b"}`, denied},
+		{"person among typed names", `{"dnsNames":"Ann Example","sans":[{"type":"registeredID","value":"1.2.3"}]}`, denied},
 		{"host name with a comma", `{"dnsNames":"a,b"}`, denied},
 		{"host name with NUL", `{"dnsNames":"a\u0000b"}`, denied},
 		{"wildcard in the middle", `{"sans":[{"type":"dns","value":"a.*.b"}]}`, denied},
