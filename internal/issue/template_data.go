@@ -18,8 +18,6 @@ import (
 	"net/url"
 	"slices"
 	"time"
-
-	"github.com/signet-ca/signet/internal/fault"
 )
 
 // X509Data are the facts from which the variables of an X.509 template are made.
@@ -102,7 +100,7 @@ func TemplateData(data json.RawMessage) (map[string]any, error) {
 	}
 	var own map[string]any
 	if err := json.Unmarshal(data, &own); err != nil {
-		return nil, fault.Wrap(err, fault.Internal, "the templateData of the provisioner is no JSON object")
+		return nil, fmt.Errorf("read templateData, which must be an object: %w", err)
 	}
 	return own, nil
 }

@@ -61,17 +61,64 @@ var defaultX509Texts = map[string]string{
 }`,
 }
 
-var defaultX509 = sync.OnceValue(func() map[string]*X509Template {
-	compiled := make(map[string]*X509Template, len(defaultX509Texts))
-	for name, text := range defaultX509Texts {
-		t, err := CompileX509Template(name, text)
+// Names of the default SSH templates.
+const (
+	TemplateSSH        = "ssh"         // content of the proof
+	TemplateSSHAdmin   = "ssh-admin"   // type, key ID and principals of the request
+	TemplateSSHCloud   = "ssh-cloud"   // principals of the request, else of the instance
+	TemplateSSHRequest = "ssh-request" // the request as it is
+)
+
+// wholeRequest refuses a request that leaves something for the CA to guess.
+const wholeRequest = `{{ with .Insecure.CR }}{{ if not .Type }}{{ fail "the request names no certificate type" }}{{ end }}` +
+	`{{ if not .KeyID }}{{ fail "the request names no key ID" }}{{ end }}` +
+	`{{ if not .Principals }}{{ fail "the request names no principals" }}{{ end }}{{ end }}`
+
+var defaultSSHTexts = map[string]string{
+	TemplateSSH: `{
+	"type": {{ toJson .Type }},
+	"keyId": {{ toJson .KeyID }},
+	"principals": {{ toJson .Principals }},
+	"extensions": {{ toJson .Extensions }},
+	"criticalOptions": {{ toJson .CriticalOptions }}
+}`,
+	TemplateSSHAdmin: wholeRequest + `{
+	"type": {{ toJson .Insecure.CR.Type }},
+	"keyId": {{ toJson .Insecure.CR.KeyID }},
+	{{ if eq .Insecure.CR.Type "user" }}"extensions": {{ toJson .Extensions }},
+	"criticalOptions": {{ toJson .CriticalOptions }},{{ end }}
+	"principals": {{ toJson .Insecure.CR.Principals }}
+}`,
+	TemplateSSHCloud: `{
+	"type": {{ toJson .Type }},
+	"keyId": {{ toJson .KeyID }},
+	"principals": {{ toJson (default .Principals .Insecure.CR.Principals) }},
+	"extensions": {{ toJson .Extensions }}
+}`,
+	TemplateSSHRequest: wholeRequest + `{
+	"type": {{ toJson .Insecure.CR.Type }},
+	"keyId": {{ toJson .Insecure.CR.KeyID }},
+	{{ if eq .Insecure.CR.Type "user" }}"extensions": {"permit-X11-forwarding": "", "permit-agent-forwarding": "", "permit-port-forwarding": "", "permit-pty": "", "permit-user-rc": ""},{{ end }}
+	"principals": {{ toJson .Insecure.CR.Principals }}
+}`,
+}
+
+var (
+	defaultX509 = sync.OnceValue(func() map[string]*X509Template { return compileOwn(defaultX509Texts, CompileX509Template) })
+	defaultSSH  = sync.OnceValue(func() map[string]*SSHTemplate { return compileOwn(defaultSSHTexts, CompileSSHTemplate) })
+)
+
+func compileOwn[T any](texts map[string]string, compile func(name, text string) (T, error)) map[string]T {
+	compiled := make(map[string]T, len(texts))
+	for name, text := range texts {
+		t, err := compile(name, text)
 		if err != nil {
 			panic(err) // our own text; a test compiles them all
 		}
 		compiled[name] = t
 	}
 	return compiled
-})
+}
 
 // DefaultX509Template is a default template by name, or nil. With it the requester's
 // templateData is not exposed.
@@ -80,3 +127,9 @@ func DefaultX509Template(name string) *X509Template { return defaultX509()[name]
 // DefaultX509Text is the text of a default template, for operators who start their own
 // from it; "" if there is none of that name.
 func DefaultX509Text(name string) string { return defaultX509Texts[name] }
+
+// DefaultSSHTemplate is a default template by name, or nil.
+func DefaultSSHTemplate(name string) *SSHTemplate { return defaultSSH()[name] }
+
+// DefaultSSHText is the text of a default template; "" if there is none of that name.
+func DefaultSSHText(name string) string { return defaultSSHTexts[name] }

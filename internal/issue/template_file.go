@@ -1,62 +1,71 @@
 package issue
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"strings"
 	"sync"
-	"time"
 
 	"github.com/signet-ca/signet/internal/fault"
 )
 
-// X509TemplateFile is a template in a file that operators edit while the CA runs. A broken
-// edit leaves the last good text in force.
-type X509TemplateFile struct {
-	path string
-	opts TemplateOptions
-	warn func(error) // told of an edit that cannot be used, once
+// TemplateFile is a template in a file that operators edit while the CA runs. A broken edit
+// leaves the last good text in force. T is *X509Template or *SSHTemplate.
+type TemplateFile[T any] struct {
+	path    string
+	compile func(name, text string) (T, error)
+	warn    func(error) // told of an edit that cannot be used, once
 
 	mu      sync.Mutex
-	current *X509Template
-	size    int64
-	changed time.Time
+	current T
+	seen    fs.FileInfo // of the last reading, good or bad; nil if the file was away
 }
 
 // OpenX509TemplateFile reads and compiles a template file, whose content is literal text.
 // warn is told of later edits that cannot be used; nil tells nobody.
-func OpenX509TemplateFile(path string, opts TemplateOptions, warn func(error)) (*X509TemplateFile, error) {
+func OpenX509TemplateFile(path string, opts TemplateOptions, warn func(error)) (*TemplateFile[*X509Template], error) {
+	opts.Literal = true
+	return openTemplateFile(path, opts.CompileX509, warn)
+}
+
+// OpenSSHTemplateFile is OpenX509TemplateFile for SSH.
+func OpenSSHTemplateFile(path string, opts TemplateOptions, warn func(error)) (*TemplateFile[*SSHTemplate], error) {
+	opts.Literal = true
+	return openTemplateFile(path, opts.CompileSSH, warn)
+}
+
+func openTemplateFile[T any](path string, compile func(name, text string) (T, error), warn func(error)) (*TemplateFile[T], error) {
 	if warn == nil {
 		warn = func(error) {}
 	}
-	opts.Literal = true
-	f := &X509TemplateFile{path: path, opts: opts, warn: warn}
-	info, err := os.Stat(path)
-	if err != nil {
+	f := &TemplateFile[T]{path: path, compile: compile, warn: warn}
+	var err error
+	if f.seen, err = os.Stat(path); err != nil {
 		return nil, fmt.Errorf("read template file: %w", err)
 	}
 	if f.current, err = f.read(); err != nil {
 		return nil, err
 	}
-	f.size, f.changed = info.Size(), info.ModTime()
 	return f, nil
 }
 
 // Current is the template as the file has it now, or as it had it before a broken edit.
-func (f *X509TemplateFile) Current() *X509Template {
+func (f *TemplateFile[T]) Current() T {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	info, err := os.Stat(f.path)
-	var size int64
-	var changed time.Time
-	if err == nil {
-		size, changed = info.Size(), info.ModTime()
+	if err != nil {
+		info = nil
 	}
-	if size == f.size && changed.Equal(f.changed) {
+	if sameFile(info, f.seen) {
 		return f.current
 	}
 	// Kept for a broken edit as well, or each request would read and complain again.
-	f.size, f.changed = size, changed
+	f.seen = info
 	next, err := f.read()
 	if err != nil {
 		f.warn(fmt.Errorf("the last good text of template %s stays in force: %w", f.path, err))
@@ -66,18 +75,45 @@ func (f *X509TemplateFile) Current() *X509Template {
 	return next
 }
 
-func (f *X509TemplateFile) read() (*X509Template, error) {
+// sameFile compares two states of a file as far as an edit shows.
+func sameFile(a, b fs.FileInfo) bool {
+	if a == nil || b == nil {
+		return a == nil && b == nil
+	}
+	return a.Size() == b.Size() && a.ModTime().Equal(b.ModTime()) && os.SameFile(a, b)
+}
+
+func (f *TemplateFile[T]) read() (T, error) {
+	var none T
 	file, err := os.Open(f.path)
 	if err != nil {
-		return nil, fmt.Errorf("read template file: %w", err)
+		return none, fmt.Errorf("read template file: %w", err)
 	}
 	defer file.Close()
 	text, err := io.ReadAll(io.LimitReader(file, maxTemplateText+1))
 	if err != nil {
-		return nil, fmt.Errorf("read template file %s: %w", f.path, err)
+		return none, fmt.Errorf("read template file %s: %w", f.path, err)
 	}
 	if len(text) > maxTemplateText {
-		return nil, fault.New(fault.Invalid, "template file %s has more than %d bytes", f.path, maxTemplateText)
+		return none, fault.New(fault.Invalid, "template file %s has more than %d bytes", f.path, maxTemplateText)
 	}
-	return f.opts.CompileX509(f.path, string(text))
+	return f.compile(f.path, string(text))
+}
+
+// TemplatePath finds a configured templateFile: absolute, ~/ for the user's home, ./ and
+// ../ for the working directory, else below the CA's home.
+func TemplatePath(name, home string) (string, error) {
+	switch {
+	case filepath.IsAbs(name), strings.HasPrefix(name, "./"), strings.HasPrefix(name, "../"):
+		return name, nil
+	case strings.HasPrefix(name, "~/"):
+		user, err := os.UserHomeDir()
+		if err != nil {
+			return "", fmt.Errorf("find the home directory for template %s: %w", name, err)
+		}
+		return filepath.Join(user, name[2:]), nil
+	case home == "":
+		return "", errors.New("there is no home directory below which to look for template " + name)
+	}
+	return filepath.Join(home, name), nil
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -205,63 +204,3 @@ func (d *SSHData) Map() (map[string]any, error) {
 	vars["Insecure"] = insecure
 	return vars, nil
 }
-
-// Names of the default SSH templates.
-const (
-	TemplateSSH        = "ssh"         // content of the proof
-	TemplateSSHAdmin   = "ssh-admin"   // type, key ID and principals of the request
-	TemplateSSHCloud   = "ssh-cloud"   // principals of the request, else of the instance
-	TemplateSSHRequest = "ssh-request" // the request as it is
-)
-
-// wholeRequest refuses a request that leaves something for the CA to guess.
-const wholeRequest = `{{ with .Insecure.CR }}{{ if not .Type }}{{ fail "the request names no certificate type" }}{{ end }}` +
-	`{{ if not .KeyID }}{{ fail "the request names no key ID" }}{{ end }}` +
-	`{{ if not .Principals }}{{ fail "the request names no principals" }}{{ end }}{{ end }}`
-
-var defaultSSHTexts = map[string]string{
-	TemplateSSH: `{
-	"type": {{ toJson .Type }},
-	"keyId": {{ toJson .KeyID }},
-	"principals": {{ toJson .Principals }},
-	"extensions": {{ toJson .Extensions }},
-	"criticalOptions": {{ toJson .CriticalOptions }}
-}`,
-	TemplateSSHAdmin: wholeRequest + `{
-	"type": {{ toJson .Insecure.CR.Type }},
-	"keyId": {{ toJson .Insecure.CR.KeyID }},
-	{{ if eq .Insecure.CR.Type "user" }}"extensions": {{ toJson .Extensions }},
-	"criticalOptions": {{ toJson .CriticalOptions }},{{ end }}
-	"principals": {{ toJson .Insecure.CR.Principals }}
-}`,
-	TemplateSSHCloud: `{
-	"type": {{ toJson .Type }},
-	"keyId": {{ toJson .KeyID }},
-	"principals": {{ toJson (default .Principals .Insecure.CR.Principals) }},
-	"extensions": {{ toJson .Extensions }}
-}`,
-	TemplateSSHRequest: wholeRequest + `{
-	"type": {{ toJson .Insecure.CR.Type }},
-	"keyId": {{ toJson .Insecure.CR.KeyID }},
-	{{ if eq .Insecure.CR.Type "user" }}"extensions": {"permit-X11-forwarding": "", "permit-agent-forwarding": "", "permit-port-forwarding": "", "permit-pty": "", "permit-user-rc": ""},{{ end }}
-	"principals": {{ toJson .Insecure.CR.Principals }}
-}`,
-}
-
-var defaultSSH = sync.OnceValue(func() map[string]*SSHTemplate {
-	compiled := make(map[string]*SSHTemplate, len(defaultSSHTexts))
-	for name, text := range defaultSSHTexts {
-		t, err := CompileSSHTemplate(name, text)
-		if err != nil {
-			panic(err) // our own text; a test compiles them all
-		}
-		compiled[name] = t
-	}
-	return compiled
-})
-
-// DefaultSSHTemplate is a default template by name, or nil.
-func DefaultSSHTemplate(name string) *SSHTemplate { return defaultSSH()[name] }
-
-// DefaultSSHText is the text of a default template; "" if there is none of that name.
-func DefaultSSHText(name string) string { return defaultSSHTexts[name] }

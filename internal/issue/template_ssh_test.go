@@ -3,6 +3,8 @@ package issue_test
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -139,4 +141,62 @@ func FuzzSSHCertificateJSON(f *testing.F) {
 		}
 		issue.SSHWarnings(cert)
 	})
+}
+
+func TestTemplateConfig(t *testing.T) {
+	t.Parallel()
+	home := t.TempDir()
+	for name, text := range map[string]string{"good.tpl": `{"subject":"file"}`, "bad.tpl": `{{ nope }}`} {
+		if err := os.WriteFile(filepath.Join(home, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct{ proves, config, want string }{
+		{"nothing", `{}`, "no template"},
+		{"data alone", `{"templateData":{"a":1}}`, "no template"},
+		{"inline", `{"template":"{\"subject\":\"inline\"}"}`, "inline"},
+		{"inline before file", `{"template":"{\"subject\":\"inline\"}","templateFile":"bad.tpl"}`, "inline"},
+		{"file below home", `{"templateFile":"good.tpl"}`, "file"},
+		{"absolute file", `{"templateFile":"` + filepath.Join(home, "good.tpl") + `"}`, "file"},
+		{"missing key", `{"template":"{\"subject\":{{ toJson .nope }}}","missingKey":"error"}`, "refused"},
+		{"serial number", `{"template":"{\"subject\":\"inline\",\"serialNumber\":1}","allowSerial":true}`, "inline"},
+		{"broken file", `{"templateFile":"bad.tpl"}`, "broken"},
+		{"missing file", `{"templateFile":"none.tpl"}`, "broken"},
+		{"broken text", `{"template":"{{"}`, "broken"},
+		{"data that is no object", `{"templateData":[1]}`, "broken"},
+		{"unknown missingKey", `{"missingKey":"maybe"}`, "broken"},
+	} {
+		t.Run(c.proves, func(t *testing.T) {
+			t.Parallel()
+			var config issue.TemplateConfig
+			if err := json.Unmarshal([]byte(c.config), &config); err != nil {
+				t.Fatal(err)
+			}
+			current, err := config.OpenX509(issue.TemplatePlace{Name: "jane", Home: home})
+			got := "no template"
+			switch {
+			case err != nil:
+				got = "broken"
+			case current != nil:
+				cert, err := current().Draft(map[string]any{})
+				if got = "refused"; err == nil {
+					got = cert.Subject.CommonName
+				}
+			}
+			if got != c.want {
+				t.Errorf("%s (%v), want %s", got, err, c.want)
+			}
+		})
+	}
+	path := filepath.Join(home, "ssh.tpl")
+	if err := os.WriteFile(path, []byte(`{"type":"host","keyId":"k"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	current, err := (&issue.TemplateConfig{TemplateFile: "ssh.tpl"}).OpenSSH(issue.TemplatePlace{Name: "jane", Home: home})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cert, err := current().Draft(nil); err != nil || cert.KeyId != "k" {
+		t.Errorf("%v, %v", cert, err)
+	}
 }

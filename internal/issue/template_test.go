@@ -577,7 +577,7 @@ func TestTemplateDataReplacesVariables(t *testing.T) {
 			}
 		})
 	}
-	if _, err := (&issue.X509Data{Constants: json.RawMessage(`[1]`)}).Map(); !fault.Is(err, fault.Internal) {
+	if _, err := (&issue.X509Data{Constants: json.RawMessage(`[1]`)}).Map(); err == nil || !fault.Is(err, fault.Internal) {
 		t.Errorf("constants that are no object: %v", err)
 	}
 	own, err := issue.TemplateData(json.RawMessage(`{"SANs":[],"color":1,"Token":{}}`))

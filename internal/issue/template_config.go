@@ -1,0 +1,93 @@
+package issue
+
+import (
+	"encoding/json"
+
+	"github.com/signet-ca/signet/internal/fault"
+)
+
+// TemplateConfig is what options.x509 and options.ssh of a provisioner say about templates.
+// Its zero value is the default template.
+type TemplateConfig struct {
+	Template     string          `json:"template,omitempty" help:"text of the template, or base64 of it; wins over templateFile"`
+	TemplateFile string          `json:"templateFile,omitempty" help:"file of the template: absolute, ~/, ./, or below the home directory"`
+	TemplateData json.RawMessage `json:"templateData,omitempty" help:"object whose members become variables of the template"`
+
+	MissingKey               string `json:"missingKey,omitempty" help:"error: a variable that is not there ends the request; default: it prints <no value>"`
+	AutoEscape               bool   `json:"autoEscape,omitempty" help:"actions between quotes are escaped for JSON"`
+	Strict                   bool   `json:"strict,omitempty" help:"an unknown member in the template's output is an error"`
+	AllowSerial              bool   `json:"allowSerial,omitempty" help:"the template may set the serial number"`
+	HardwareModuleNameCompat bool   `json:"hardwareModuleNameCompat,omitempty" help:"write the serial number of a hardwareModuleName with the context tag 4"`
+}
+
+// Custom reports whether there is a template, and with it the requester's templateData.
+func (c *TemplateConfig) Custom() bool { return c.Template != "" || c.TemplateFile != "" }
+
+// TemplatePlace is where templates of one CA live.
+type TemplatePlace struct {
+	Name               string      // of the provisioner, for messages
+	Home               string      // directory below which template files are
+	AllowGetHostByName bool        // by the CA's configuration
+	Warn               func(error) // told of edits that cannot be used; nil tells nobody
+}
+
+// OpenX509 compiles the template and gives a function that returns it as it is at the
+// moment; nil without a template. What is wrong with it is fault.Invalid.
+func (c *TemplateConfig) OpenX509(p TemplatePlace) (func() *X509Template, error) {
+	opts, err := c.options(p)
+	if err != nil || !c.Custom() {
+		return nil, err
+	}
+	return openTemplate(c, p, opts.CompileX509, func(path string) (*TemplateFile[*X509Template], error) {
+		return OpenX509TemplateFile(path, opts, p.Warn)
+	})
+}
+
+// OpenSSH is OpenX509 for SSH.
+func (c *TemplateConfig) OpenSSH(p TemplatePlace) (func() *SSHTemplate, error) {
+	opts, err := c.options(p)
+	if err != nil || !c.Custom() {
+		return nil, err
+	}
+	return openTemplate(c, p, opts.CompileSSH, func(path string) (*TemplateFile[*SSHTemplate], error) {
+		return OpenSSHTemplateFile(path, opts, p.Warn)
+	})
+}
+
+func openTemplate[T any](c *TemplateConfig, p TemplatePlace, compile func(name, text string) (T, error), open func(path string) (*TemplateFile[T], error)) (func() T, error) {
+	if c.Template != "" {
+		t, err := compile(p.Name, c.Template)
+		if err != nil {
+			return nil, err
+		}
+		return func() T { return t }, nil
+	}
+	path, err := TemplatePath(c.TemplateFile, p.Home)
+	if err != nil {
+		return nil, err
+	}
+	file, err := open(path)
+	if err != nil {
+		return nil, err
+	}
+	return file.Current, nil
+}
+
+// options reads the members that change how a template is read, and checks templateData.
+func (c *TemplateConfig) options(p TemplatePlace) (TemplateOptions, error) {
+	opts := TemplateOptions{
+		AllowSerial: c.AllowSerial, AllowGetHostByName: p.AllowGetHostByName, AutoEscape: c.AutoEscape,
+		Strict: c.Strict, HardwareModuleNameCompat: c.HardwareModuleNameCompat,
+	}
+	switch c.MissingKey {
+	case "", "default":
+	case "error":
+		opts.MissingKeyError = true
+	default:
+		return opts, fault.New(fault.Invalid, "missingKey is %q; it is error or default", c.MissingKey)
+	}
+	if _, err := TemplateData(c.TemplateData); err != nil {
+		return opts, fault.Wrap(err, fault.Invalid, "templateData is no JSON object")
+	}
+	return opts, nil
+}
