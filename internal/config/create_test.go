@@ -389,7 +389,7 @@ func TestSSHTemplatesRender(t *testing.T) {
 		{"step_includes.tpl", user, "Include \"/h/.step/ssh/config\"\n"},
 		{"step_includes.tpl", windows, "Include \"/h/.step/ssh/config\"\n"},
 		{"step_config.tpl", user, "Match exec \"step ssh check-host %h\"\n\tUser joe\n\tUserKnownHostsFile \"/h/.step/ssh/known_hosts\"\n\tProxyCommand step ssh proxycommand %r %h %p\n"},
-		{"step_config.tpl", windows, "Match exec \"step ssh check-host --context lab %h\"\n\tUserKnownHostsFile \"C:\\h\\.step\\ssh\\known_hosts\"\n\tProxyCommand C:\\Windows\\System32\\cmd.exe /c step ssh proxycommand --context lab --console --provisioner p %r %h %p\n"},
+		{"step_config.tpl", windows, "Match exec \"step ssh check-host --context lab %h\"\n\tUserKnownHostsFile \"C:\\h\\.step\\ssh\\known_hosts\"\n\tProxyCommand C:\\Windows\\System32\\cmd.exe /c step ssh proxycommand --context lab --console --provisioner \"p\" %r %h %p\n"},
 		{"known_hosts.tpl", user, "@cert-authority * " + line + "\n@cert-authority * " + line + "\n"},
 		{"ca.tpl", user, line + "\n"},
 		{"sshd_config.tpl", user, "Match all\n\tTrustedUserCAKeys /etc/ssh/ca.pub\n\tHostCertificate /etc/ssh/c.pub\n\tHostKey /etc/ssh/k\n"},
