@@ -59,15 +59,16 @@ func cryptoJWTSign() *command {
 		},
 		result: &signedToken{},
 		run: func(ctx context.Context, env *Env, args []string) (any, error) {
+			// The key first: it may come from standard input, where a payload then finds nothing.
+			jwk, alg, header, err := f.open(ctx, env)
+			if err != nil {
+				return nil, err
+			}
 			claims, err := f.claims(env, args)
 			if err != nil {
 				return nil, err
 			}
 			payload, err := json.Marshal(claims)
-			if err != nil {
-				return nil, err
-			}
-			jwk, alg, header, err := f.open(ctx, env)
 			if err != nil {
 				return nil, err
 			}

@@ -5,6 +5,8 @@ import (
 	"encoding/pem"
 	"testing"
 
+	"github.com/go-jose/go-jose/v4"
+
 	"github.com/signet-ca/signet/internal/fault"
 	"github.com/signet-ca/signet/internal/keys"
 )
@@ -110,9 +112,29 @@ func FuzzCSR(f *testing.F) {
 func FuzzJWE(f *testing.F) {
 	f.Add([]byte(katJWE))
 	f.Add([]byte(`{"protected":"e30","unprotected":{"p2c":1000},"ciphertext":"AAAA"}`))
+	recipients := []*jose.JSONWebKey{
+		{Key: bytes.Repeat([]byte("k"), 16)}, {Key: bytes.Repeat([]byte("k"), 32)}, {Key: bytes.Repeat([]byte("k"), 64)},
+		{Key: made()["EC P-256"]}, {Key: made()["RSA"]},
+	}
+	for _, key := range recipients {
+		for _, alg := range keys.EncryptionAlgorithms(key) {
+			if jwe, err := keys.EncryptJWE([]byte("x"), key, alg, jose.A128CBC_HS256, nil); err == nil {
+				f.Add([]byte(jwe.JSON()))
+			}
+		}
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		_, err := keys.ParsePrivateJWK(data, "fuzz", keys.NoPassword)
 		refusedInWords(t, err)
+		jwe, err := keys.ParseJWE(data)
+		refusedInWords(t, err)
+		if err != nil {
+			return
+		}
+		for _, key := range recipients {
+			_, err := jwe.Decrypt(key)
+			refusedInWords(t, err)
+		}
 	})
 }
 

@@ -21,7 +21,7 @@ import (
 
 func b64(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
 
-func TestHostileJWE(t *testing.T) {
+func TestSEC40_HostileJWE(t *testing.T) {
 	t.Parallel()
 	compact := func(header string) string { return b64(header) + ".AAAA.AAAA.AAAA.AAAA" }
 	withCount := func(n string) string {
@@ -193,7 +193,7 @@ func TestWrongPasswordIsTold(t *testing.T) {
 	}
 }
 
-func TestJWSTurnsAwayTricks(t *testing.T) {
+func TestSEC43_JWSTricks(t *testing.T) {
 	t.Parallel()
 	ec, err := keys.ParseAsJWK(pemOf(t, made()["EC P-256"]), "ec", nil)
 	if err != nil {
@@ -388,6 +388,36 @@ func TestJWKSetKeepsWhatItDoesNotKnow(t *testing.T) {
 	for _, in := range []string{`{}`, `[]`, `{"keys":{}}`, `{"keys":[1]}`, `{"keys":[],"keys":[]}`, katJWK} {
 		if _, err := keys.ParseJWKSet([]byte(in)); !fault.Is(err, fault.Invalid) {
 			t.Errorf("%s: %v", in, err)
+		}
+	}
+}
+
+// Libraries have panicked on wrapped keys and CBC contents that are too short to be any.
+func TestSEC40_ShortPartsOfJWE(t *testing.T) {
+	t.Parallel()
+	secret := &jose.JSONWebKey{Key: []byte(strings.Repeat("k", 32))}
+	rsaKey := &jose.JSONWebKey{Key: made()["RSA"]}
+	for _, alg := range keys.KeyAlgorithms() {
+		for _, enc := range keys.ContentEncryptions() {
+			for n := range 50 {
+				part := strings.Repeat("A", n)
+				header := b64(fmt.Sprintf(`{"alg":%q,"enc":%q,"iv":%q,"tag":%q,"p2c":1000,"p2s":%q}`, alg, enc, part, part, part))
+				for _, in := range []string{
+					header + "." + part + ".." + part + "." + part,
+					header + ".AAAA." + part + "." + part + ".",
+					header + ".." + strings.Repeat("A", 22) + "." + part + "." + strings.Repeat("A", 22),
+				} {
+					jwe, err := keys.ParseJWE([]byte(in))
+					if err != nil {
+						continue
+					}
+					for _, key := range []*jose.JSONWebKey{secret, rsaKey} {
+						if plain, err := jwe.Decrypt(key); err == nil {
+							t.Fatalf("%s decrypts to %q", in, plain)
+						}
+					}
+				}
+			}
 		}
 	}
 }

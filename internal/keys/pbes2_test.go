@@ -85,7 +85,7 @@ func cheap(t testing.TB) box {
 
 func cheapPBES2(t testing.TB) []byte { return cheap(t).der(t) }
 
-func TestHostilePBES2(t *testing.T) {
+func TestSEC40_HostilePBES2(t *testing.T) {
 	t.Parallel()
 	odd := asn1.ObjectIdentifier{1, 2, 3}
 	iterate := func(n int64) func(*box) {
