@@ -38,12 +38,21 @@ func CheckKey(pub crypto.PublicKey) error {
 	return fault.New(fault.Invalid, "keys of type %T are not supported; use RSA, ECDSA or Ed25519", pub)
 }
 
+// CheckCost refuses a stranger's key with which checking one signature would take seconds.
+// It comes before any such check.
+func CheckCost(pub crypto.PublicKey) error {
+	if k, ok := pub.(*rsa.PublicKey); ok && k.N.BitLen() > maxRSABits {
+		return fault.New(fault.Denied, "an RSA key of %d bits is too large; the maximum is %d bits", k.N.BitLen(), maxRSABits)
+	}
+	return nil
+}
+
 func checkRSA(k *rsa.PublicKey) error {
 	switch bits := k.N.BitLen(); {
 	case bits < minRSABits:
 		return fault.New(fault.Denied, "an RSA key of %d bits is too weak; the minimum is %d bits", bits, minRSABits)
 	case bits > maxRSABits:
-		return fault.New(fault.Denied, "an RSA key of %d bits is too large; the maximum is %d bits", bits, maxRSABits)
+		return CheckCost(k)
 	case k.E < 65537 || k.E%2 == 0:
 		return fault.New(fault.Denied, "the RSA exponent %d is not accepted; use 65537", k.E)
 	case k.N.Bit(0) == 0:

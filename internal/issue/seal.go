@@ -73,7 +73,9 @@ func (l *Local) Chain() []*x509.Certificate { return l.chain }
 
 // SealCRL signs a certificate revocation list (RFC 5280, Section 5).
 func (l *Local) SealCRL(list *x509.RevocationList) ([]byte, error) {
-	der, err := x509.CreateRevocationList(rand.Reader, list, l.chain[0], l.signer)
+	template := *list
+	template.SignatureAlgorithm = l.alg
+	der, err := x509.CreateRevocationList(rand.Reader, &template, l.chain[0], l.signer)
 	l.count(err)
 	if err != nil {
 		return nil, fmt.Errorf("sign the revocation list %s: %w", list.Number, err)

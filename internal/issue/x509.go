@@ -42,6 +42,9 @@ func CheckRequest(r *x509.CertificateRequest) error {
 	case x509.MD5WithRSA, x509.SHA1WithRSA, x509.ECDSAWithSHA1, x509.DSAWithSHA1:
 		return fault.New(fault.Invalid, "the certificate request is signed with %s, which is too weak; sign it with SHA-256 or better", r.SignatureAlgorithm)
 	}
+	if err := CheckCost(r.PublicKey); err != nil {
+		return err
+	}
 	if err := r.CheckSignature(); err != nil {
 		return fault.Wrap(err, fault.Invalid, "the signature of the certificate request does not fit its public key")
 	}
