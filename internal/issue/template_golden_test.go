@@ -341,3 +341,20 @@ func FuzzTemplateText(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkDefaultLeaf(b *testing.B) {
+	request := &x509.CertificateRequest{PublicKey: testKeys()["ec"].Public(), RawSubject: []byte{0x30, 0}}
+	data := &issue.X509Data{Subject: pkix.Name{CommonName: "a.example"}, Names: issue.NamesOf([]string{"a.example"}),
+		Token: map[string]any{"sub": "a.example"}, Request: request}
+	leaf := issue.DefaultX509Template(issue.TemplateLeaf)
+	b.ReportAllocs()
+	for b.Loop() {
+		vars, err := data.Map()
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := leaf.Draft(vars); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

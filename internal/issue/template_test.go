@@ -169,6 +169,15 @@ func TestTemplateIsStopped(t *testing.T) {
 	}
 }
 
+// Costly functions use up the time rather than the work.
+func TestTemplateIsStoppedByTheClock(t *testing.T) {
+	t.Parallel()
+	_, err := compile(t, `{{ range 100000 }}{{ $_ := bcrypt "x" }}{{ end }}`).Render(nil)
+	if te, ok := errors.AsType[*issue.TemplateError](err); !ok || te.Stage != "limit" || !strings.Contains(te.Error(), "longer than") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // doublingTemplates call the next one twice, so many levels deep.
 func doublingTemplates(levels int) string {
 	var b strings.Builder
