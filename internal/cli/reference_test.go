@@ -1,8 +1,11 @@
 package cli_test
 
 import (
+	"bufio"
 	"context"
 	"flag"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -48,6 +51,36 @@ func TestWrittenForms(t *testing.T) {
 				t.Errorf("%s: %d bytes, %v", file, len(data), err)
 			}
 		}
+	}
+}
+
+// TestServedPages proves that help is served as a web site until the user ends it.
+func TestServedPages(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	env := newWorld(t).env()
+	notes, stderr := io.Pipe()
+	env.Stderr = stderr
+	ended := make(chan int, 1)
+	go func() { ended <- cli.Run(ctx, env, []string{"help", "--http", "127.0.0.1:0"}) }()
+	line, err := bufio.NewReader(notes).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := strings.TrimSpace(line[strings.Index(line, "http://"):])
+	for path, want := range map[string]int{"": 200, "signet-ca-root.html": 200, "nonsense.html": 404} {
+		answer, err := http.Get(address + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		if answer.StatusCode != want {
+			t.Errorf("%s: %d", path, answer.StatusCode)
+		}
+	}
+	cancel()
+	if code := <-ended; code != 0 {
+		t.Errorf("exit code %d", code)
 	}
 }
 
