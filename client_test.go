@@ -304,7 +304,9 @@ func TestErrors(t *testing.T) {
 		{"a message", func(w http.ResponseWriter, _ *http.Request) { answer(w, 403, `{"status":403,"message":"no."}`) }, "no.", 403},
 		{"RFC 9457 alone", func(w http.ResponseWriter, _ *http.Request) { answer(w, 401, `{"title":"t","detail":"d"}`) }, "d", 401},
 		{"a proxy's page", func(w http.ResponseWriter, _ *http.Request) { answer(w, 502, `<html>secret</html>`) }, "no reason was given", 502},
-		{"a redirect is not followed", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/version", 307) }, "no reason was given", 307},
+		{"a redirect is not followed", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/version", http.StatusTemporaryRedirect)
+		}, "no reason was given", 307},
 		{"success without JSON", func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, `ok`) }, "", 0},
 		{"an endless answer", func(w http.ResponseWriter, r *http.Request) {
 			block := strings.Repeat(" ", 1<<20)

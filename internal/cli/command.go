@@ -84,12 +84,6 @@ func (c *command) path() string {
 	return c.parent.path() + " " + c.name
 }
 
-// pathBelowRoot is the path without the program's name.
-func (c *command) pathBelowRoot() string {
-	_, rest, _ := strings.Cut(c.path(), " ")
-	return rest
-}
-
 func (c *command) usage() string {
 	var b strings.Builder
 	b.WriteString(c.path())

@@ -6,7 +6,6 @@ import (
 	"io"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 )
 
 // textual is a result with a form for people; a missing line end is added.
@@ -105,24 +104,6 @@ func (e *Env) coloured() bool {
 		return true
 	}
 	return e.Getenv("TERM") != "dumb" && isTerminal(e.Stderr)
-}
-
-// table aligns rows in columns; the first row is the heading.
-func table(rows ...[]string) string {
-	var b strings.Builder
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	for _, row := range rows {
-		for i, cell := range row {
-			row[i] = printable(cell)
-		}
-		fmt.Fprintln(w, strings.Join(row, "\t"))
-	}
-	w.Flush()
-	var out strings.Builder
-	for line := range strings.Lines(b.String()) {
-		out.WriteString(strings.TrimRight(line, " \n") + "\n")
-	}
-	return out.String()
 }
 
 // printable makes foreign text safe for a terminal: control characters are shown, not sent.

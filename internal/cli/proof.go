@@ -36,7 +36,7 @@ type proofFlags struct {
 
 func (p *proofFlags) register(fs *flags) {
 	p.siteFlags.register(fs, "the provisioner's key, where --provisioner-password-file is not given; with --offline of the CA's key")
-	fs.String(&p.provisioner, "provisioner", "name", "provisioner that gives the right").Alias("issuer")
+	fs.String(&p.provisioner, "provisioner", "name", "provisioner that gives the right").Alias("issuer").Complete(p.ca.provisionerNames)
 	fs.String(&p.provisionerPasswordFile, "provisioner-password-file", "file", "file with the password of the provisioner's key")
 }
 
