@@ -21,6 +21,7 @@ type createFlags struct {
 	force                        bool
 	key                          keyFlags
 	validity                     validityFlags
+	template                     templateFlags
 	subject, outFile, keyOutFile string // arguments
 }
 
@@ -33,8 +34,9 @@ func certificateCreate() *command {
 
 			The profiles: leaf, for TLS servers and clients, good for 24 hours; self-signed, the same
 			without a CA; intermediate-ca, a CA below which there are only leaves, and root-ca, a CA
-			with one level of CAs below it, both good for ten years. No certificate outlives the one
-			that signs it.`,
+			with one level of CAs below it, both good for ten years. A template takes the place of a
+			profile; without --ca its certificate signs itself. No certificate outlives the one that
+			signs it.`,
 		args: []arg{
 			need("subject", "common name of the certificate"),
 			need("crt-file", "file to write the certificate or the signing request to"),
@@ -60,6 +62,8 @@ func certificateCreate() *command {
 
 func (f *createFlags) register(fs *flags) {
 	fs.Enum(&f.profile, "profile", []string{issue.ProfileLeaf, issue.ProfileSelfSigned, issue.ProfileIntermediate, issue.ProfileRoot}, "what the certificate is for")
+	f.template.register(fs)
+	fs.Incompatible("template", "profile")
 	fs.Bool(&f.csr, "csr", "make a certificate signing request")
 	fs.Strings(&f.sans, "san", "name", "DNS name, IP address, e-mail address or URI to certify; without any the subject, if it is such a name")
 	fs.String(&f.ca, "ca", "file", "certificate of the CA that signs")
@@ -91,7 +95,7 @@ func (f *createFlags) register(fs *flags) {
 
 // check holds the profile against the flags.
 func (f *createFlags) check(given func(string) bool) error {
-	if f.csr {
+	if f.csr || f.template.file != "" {
 		return nil
 	}
 	switch f.profile {
@@ -131,7 +135,7 @@ func (f *createFlags) create(ctx context.Context, env *Env) error {
 	}
 	var out []byte
 	if f.csr {
-		out, err = f.request(subject)
+		out, err = f.request(env, subject)
 	} else {
 		out, err = f.certificate(env, subject, ca)
 	}
@@ -196,20 +200,61 @@ func (f *createFlags) names() issue.Names {
 	return namesOfSubject(f.subject)
 }
 
-func (f *createFlags) request(subject *subjectKey) ([]byte, error) {
-	names := issue.NamesOf(f.sans)
-	der, err := issue.SignRequest(&x509.Certificate{
-		Subject: pkix.Name{CommonName: f.subject}, DNSNames: names.DNS,
-		IPAddresses: names.IPs, EmailAddresses: names.Emails, URIs: names.URIs,
-	}, subject.private)
+func (f *createFlags) request(env *Env, subject *subjectKey) ([]byte, error) {
+	ask := f.ask(subject, issue.NamesOf(f.sans))
+	content := &x509.Certificate{
+		Subject: ask.Subject, DNSNames: ask.DNSNames, IPAddresses: ask.IPAddresses, EmailAddresses: ask.EmailAddresses, URIs: ask.URIs,
+	}
+	if f.template.file != "" {
+		draft, err := f.template.draft(env, issue.NamesOf(f.sans), ask)
+		if err != nil {
+			return nil, err
+		}
+		content = draft.Cert
+	}
+	der, err := issue.SignRequest(content, subject.private)
 	if err != nil {
 		return nil, err
 	}
 	return keys.EncodeCSR(der), nil
 }
 
+// ask is an unsigned request for what the command line says.
+func (f *createFlags) ask(subject *subjectKey, names issue.Names) *x509.CertificateRequest {
+	return &x509.CertificateRequest{
+		Subject: pkix.Name{CommonName: f.subject}, PublicKey: subject.public,
+		DNSNames: names.DNS, IPAddresses: names.IPs, EmailAddresses: names.Emails, URIs: names.URIs,
+	}
+}
+
+// signedAsk is the request that a template sees: signed, unless there is no key to sign it.
+func (f *createFlags) signedAsk(subject *subjectKey) (*x509.CertificateRequest, error) {
+	ask := f.ask(subject, f.names())
+	if f.skipSignature || subject.private == nil {
+		return ask, nil
+	}
+	der, err := issue.SignRequest(&x509.Certificate{
+		Subject: ask.Subject, DNSNames: ask.DNSNames, IPAddresses: ask.IPAddresses, EmailAddresses: ask.EmailAddresses, URIs: ask.URIs,
+	}, subject.private)
+	if err != nil {
+		return nil, err
+	}
+	return x509.ParseCertificateRequest(der)
+}
+
+func (f *createFlags) draft(env *Env, subject *subjectKey) (*issue.LocalDraft, error) {
+	if f.template.file == "" {
+		return issue.DraftLocal(f.profile, pkix.Name{CommonName: f.subject}, f.names(), subject.public)
+	}
+	ask, err := f.signedAsk(subject)
+	if err != nil {
+		return nil, err
+	}
+	return f.template.draft(env, f.names(), ask)
+}
+
 func (f *createFlags) certificate(env *Env, subject *subjectKey, ca *handCA) ([]byte, error) {
-	draft, err := issue.DraftLocal(f.profile, pkix.Name{CommonName: f.subject}, f.names(), subject.public)
+	draft, err := f.draft(env, subject)
 	if err != nil {
 		return nil, err
 	}

@@ -4,7 +4,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
-	"fmt"
+	"encoding/json"
 	"strings"
 	"time"
 
@@ -79,11 +79,37 @@ func (v *validityFlags) apply(draft *issue.LocalDraft, now time.Time) {
 	}
 }
 
-// readTemplate reads the text of a certificate template.
-func (e *Env) readTemplate(name string) (string, error) {
-	data, err := e.readFile(name)
+// templateFlags give a template and its data.
+type templateFlags struct {
+	file string
+	data dataFlags
+}
+
+func (t *templateFlags) register(fs *flags) {
+	fs.String(&t.file, "template", "file", "make the certificate by the template in `file` instead of a profile")
+	t.data.register(fs)
+	fs.Requires("set", "template")
+	fs.Requires("set-file", "template")
+}
+
+// draft runs the template. Its author is at the keyboard, so it may set the serial number,
+// too; everything the request says stays below .Insecure.
+func (t *templateFlags) draft(env *Env, names issue.Names, request *x509.CertificateRequest) (*issue.LocalDraft, error) {
+	text, err := env.readFile(t.file)
 	if err != nil {
-		return "", fmt.Errorf("read template: %w", err)
+		return nil, err
 	}
-	return string(data), nil
+	template, err := issue.TemplateOptions{Literal: true, AllowSerial: true}.CompileX509(t.file, string(text))
+	if err != nil {
+		return nil, err
+	}
+	user, err := t.data.data(env)
+	if err != nil {
+		return nil, err
+	}
+	data := &issue.X509Data{Subject: request.Subject, Names: names, Custom: true, Request: request, Now: env.Now()}
+	if data.User, err = json.Marshal(user); err != nil {
+		return nil, err
+	}
+	return issue.DraftTemplate(template, data, request.PublicKey)
 }

@@ -16,6 +16,7 @@ type localSignFlags struct {
 	pathLen       int
 	bundle        bool
 	password, kms string
+	template      templateFlags
 	validity      validityFlags
 }
 
@@ -42,7 +43,8 @@ func certificateSign() *command {
 
 			The profiles: leaf, for TLS servers and clients, with the names of the request, good for
 			24 hours; intermediate-ca, a CA good for ten years; csr, whatever the request asks for,
-			which is to be read before. No certificate outlives the one that signs it.`,
+			which is to be read before. A template takes their place. No certificate outlives the one
+			that signs it.`,
 		args: []arg{
 			need("csr-file", "certificate signing request"),
 			need("crt-file", "certificate of the CA"),
@@ -73,7 +75,9 @@ func certificateSign() *command {
 
 func (f *localSignFlags) register(fs *flags) {
 	fs.Enum(&f.profile, "profile", []string{issue.ProfileLeaf, issue.ProfileIntermediate, issue.ProfileRequest}, "what the certificate is for")
-	fs.Bool(&f.omitCN, "omit-cn-san", "don't add the common name to the names of a leaf")
+	f.template.register(fs)
+	fs.Incompatible("template", "profile", "path-len")
+	fs.Bool(&f.omitCN, "omit-cn-san", "don't add the common name to the names of a leaf or a template")
 	fs.Int(&f.pathLen, "path-len", "n", "how many CAs may follow an intermediate").Preset("0")
 	fs.Bool(&f.bundle, "bundle", "print the CA's certificate behind the new one")
 	fs.String(&f.password, "password-file", "file", "password of the CA's key")
@@ -91,7 +95,7 @@ func (f *localSignFlags) register(fs *flags) {
 }
 
 func (f *localSignFlags) sign(env *Env, request *x509.CertificateRequest, ca *handCA) (any, error) {
-	draft, err := f.draft(request)
+	draft, err := f.draft(env, request)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +104,7 @@ func (f *localSignFlags) sign(env *Env, request *x509.CertificateRequest, ca *ha
 	if err != nil {
 		return nil, err
 	}
-	if f.profile == issue.ProfileRequest && cert.IsCA {
+	if f.template.file == "" && f.profile == issue.ProfileRequest && cert.IsCA {
 		env.Warn("the request asked for the certificate of a CA, and got it")
 	}
 	result := &signedResult{Certificate: string(keys.EncodeCertificates(cert))}
@@ -112,8 +116,11 @@ func (f *localSignFlags) sign(env *Env, request *x509.CertificateRequest, ca *ha
 	return result, nil
 }
 
-func (f *localSignFlags) draft(request *x509.CertificateRequest) (*issue.LocalDraft, error) {
-	if f.profile == issue.ProfileRequest {
+func (f *localSignFlags) draft(env *Env, request *x509.CertificateRequest) (*issue.LocalDraft, error) {
+	switch {
+	case f.template.file != "":
+		return f.template.draft(env, f.names(request), request)
+	case f.profile == issue.ProfileRequest:
 		return issue.DraftRequested(request), nil
 	}
 	draft, err := issue.DraftLocal(f.profile, request.Subject, f.names(request), request.PublicKey)

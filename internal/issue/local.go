@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/signet-ca/signet/internal/fault"
@@ -49,6 +50,11 @@ func (d *LocalDraft) Check(issuer *x509.Certificate, now time.Time) (*CheckedX50
 	if err := d.bound(&cert, issuer, now); err != nil {
 		return nil, err
 	}
+	cert.ExtraExtensions = slices.Clone(cert.ExtraExtensions)
+	commonNames, err := Settle(&cert, issuer, d.CA)
+	if err != nil {
+		return nil, err
+	}
 	names, err := finalNames(&cert)
 	if err != nil {
 		return nil, err
@@ -57,11 +63,13 @@ func (d *LocalDraft) Check(issuer *x509.Certificate, now time.Time) (*CheckedX50
 	if issuer != nil {
 		authority.Chain = []*x509.Certificate{issuer}
 	}
-	if err := checkNames(&Profile{Authority: authority}, cert.Subject.CommonName, names); err != nil {
+	if err := checkNames(&Profile{Authority: authority}, "", names); err != nil {
 		return nil, err
 	}
-	if err := d.checkAuthority(&cert, issuer); err != nil {
-		return nil, err
+	for _, cn := range commonNames {
+		if err := checkText("common name", cn, maxCommonName); err != nil {
+			return nil, err
+		}
 	}
 	return (&X509Draft{cert: &cert}).complete(names.Names)
 }
@@ -85,27 +93,6 @@ func (d *LocalDraft) bound(cert, issuer *x509.Certificate, now time.Time) error 
 		return fault.New(fault.Invalid, "the certificate would end at %s, not after it begins at %s", stamp(cert.NotAfter), stamp(cert.NotBefore))
 	case issuer != nil && cert.NotAfter.After(issuer.NotAfter):
 		return fault.New(fault.Denied, "the certificate would end at %s, after its issuer ends at %s", stamp(cert.NotAfter), stamp(issuer.NotAfter))
-	}
-	return nil
-}
-
-// checkAuthority holds what a certificate may do to other certificates against what its
-// maker wants and its issuer may give (RFC 5280, Section 4.2.1.9).
-func (d *LocalDraft) checkAuthority(cert, issuer *x509.Certificate) error {
-	ca, pathLen, err := authorityOf(cert)
-	switch {
-	case err != nil:
-		return err
-	case !ca:
-		return nil
-	case !d.CA:
-		return fault.New(fault.Denied, "this would be a CA certificate")
-	case issuer == nil || issuer.MaxPathLen < 0 || issuer.MaxPathLen == 0 && !issuer.MaxPathLenZero:
-		return nil
-	case issuer.MaxPathLen == 0:
-		return fault.New(fault.Denied, "%q may not issue CA certificates: its path length is 0", issuer.Subject)
-	case pathLen < 0 || pathLen >= issuer.MaxPathLen:
-		return fault.New(fault.Denied, "the path length must be below that of the issuer %q, which is %d", issuer.Subject, issuer.MaxPathLen)
 	}
 	return nil
 }

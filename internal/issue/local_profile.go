@@ -4,7 +4,6 @@ import (
 	"crypto"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/asn1"
 	"time"
 
 	"github.com/signet-ca/signet/internal/fault"
@@ -64,25 +63,17 @@ func DraftRequested(r *x509.CertificateRequest) *LocalDraft {
 	return &LocalDraft{Cert: cert, CA: true, Life: LeafLife}
 }
 
-// authorityOf reads from a to-be-signed certificate whether it is a CA and how long a path
-// may follow; -1 is no limit. Raw extensions come before members: they are what is signed.
-func authorityOf(cert *x509.Certificate) (ca bool, pathLen int, err error) {
-	ca, pathLen = cert.IsCA && cert.BasicConstraintsValid, cert.MaxPathLen
-	if pathLen == 0 && !cert.MaxPathLenZero {
-		pathLen = -1
+// DraftTemplate drafts what a template of whoever signs by hand makes of the data. A CA
+// comes from it only if the template itself says so.
+func DraftTemplate(t *X509Template, data *X509Data, key crypto.PublicKey) (*LocalDraft, error) {
+	variables, err := data.Map()
+	if err != nil {
+		return nil, err
 	}
-	for _, ext := range cert.ExtraExtensions {
-		if !ext.Id.Equal(oidBasicConstraints) {
-			continue
-		}
-		var bc struct {
-			IsCA    bool `asn1:"optional"`
-			PathLen int  `asn1:"optional,default:-1"`
-		}
-		if rest, err := asn1.Unmarshal(ext.Value, &bc); err != nil || len(rest) > 0 {
-			return false, 0, fault.New(fault.Invalid, "the basicConstraints extension can't be read")
-		}
-		ca, pathLen = bc.IsCA, bc.PathLen
+	cert, err := t.Draft(variables)
+	if err != nil {
+		return nil, err
 	}
-	return ca, pathLen, nil
+	cert.PublicKey = key
+	return &LocalDraft{Cert: cert, CA: t.AllowsCA(), Life: LeafLife}, nil
 }

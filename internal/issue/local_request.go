@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
+	"slices"
 
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
@@ -36,6 +38,16 @@ func requested(cert *x509.Certificate) ([]pkix.Extension, error) {
 	var list []pkix.Extension
 	if cert.BasicConstraintsValid {
 		list = append(list, basicConstraintsOf(cert))
+	}
+	if len(cert.ExtKeyUsage)+len(cert.UnknownExtKeyUsage) > 0 {
+		ext, err := extKeyUsageOf(cert)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, ext)
+	}
+	if cert.KeyUsage != 0 {
+		list = append(list, keyUsageOf(cert.KeyUsage))
 	}
 	if names := CertificateNames(cert); !names.Empty() {
 		if err := checkForms(cert.Subject.CommonName, names); err != nil {
@@ -70,6 +82,37 @@ func basicConstraintsOf(cert *x509.Certificate) pkix.Extension {
 		}
 	})
 	return pkix.Extension{Id: oidBasicConstraints, Critical: true, Value: b.BytesOrPanic()}
+}
+
+func extKeyUsageOf(cert *x509.Certificate) (pkix.Extension, error) {
+	var ids []asn1.ObjectIdentifier
+	for _, usage := range cert.ExtKeyUsage {
+		i := slices.IndexFunc(extKeyUsages, func(u extKeyUsage) bool { return u.usage == usage })
+		if i < 0 {
+			return pkix.Extension{}, fault.New(fault.Invalid, "the extended key usage %d is not known", usage)
+		}
+		ids = append(ids, extKeyUsages[i].oid)
+	}
+	value, err := asn1.Marshal(append(ids, cert.UnknownExtKeyUsage...))
+	return pkix.Extension{Id: oidExtKeyUsage, Value: value}, err
+}
+
+// keyUsageOf encodes key usages: RFC 5280, Section 4.2.1.3, bit 0 is the first one.
+func keyUsageOf(usage x509.KeyUsage) pkix.Extension {
+	var bits [2]byte
+	length := 0
+	for i := range 9 {
+		if usage&(1<<i) != 0 {
+			bits[i/8] |= 0x80 >> (i % 8)
+			length = i + 1
+		}
+	}
+	b := cryptobyte.NewBuilder(nil)
+	b.AddASN1(cbasn1.BIT_STRING, func(b *cryptobyte.Builder) {
+		b.AddUint8(uint8((8 - length%8) % 8))
+		b.AddBytes(bits[:(length+7)/8])
+	})
+	return pkix.Extension{Id: oidKeyUsage, Critical: true, Value: b.BytesOrPanic()}
 }
 
 // marshal encodes names as a subject alternative name extension's value: DNS names, e-mail
