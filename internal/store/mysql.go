@@ -3,10 +3,14 @@ package store
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
 	"database/sql"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net"
+	"os"
 	"strings"
 	"time"
 
@@ -44,6 +48,9 @@ func openMySQL(ctx context.Context, d *dialect, c Config) (*database, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the dataSource of database type mysql is not understood, it looks like user:password@tcp(host:3306)/database?tls=true: %w", err)
 	}
+	if err := mysqlTLS(cfg); err != nil {
+		return nil, fmt.Errorf("TLS settings in the dataSource of database type mysql: %w", err)
+	}
 	if c.Database != "" {
 		cfg.DBName = c.Database
 	}
@@ -68,6 +75,43 @@ func openMySQL(ctx context.Context, d *dialect, c Config) (*database, error) {
 		return nil, fmt.Errorf("open database %s: %w", base.name, d.advise(base.redact(err)))
 	}
 	return base, nil
+}
+
+// mysqlTLS takes the options ssl-ca, ssl-cert and ssl-key, named as MySQL's own clients
+// name them: the driver knows the roots of the system and no files.
+func mysqlTLS(cfg *mysql.Config) error {
+	option := func(name string) string {
+		v := cfg.Params[name]
+		delete(cfg.Params, name)
+		return v
+	}
+	roots, cert, key := option("ssl-ca"), option("ssl-cert"), option("ssl-key")
+	if roots == "" && cert == "" && key == "" {
+		return nil
+	}
+	t := &tls.Config{MinVersion: tls.VersionTLS12}
+	if host, _, err := net.SplitHostPort(cfg.Addr); err == nil {
+		t.ServerName = host
+	}
+	if roots != "" {
+		pem, err := os.ReadFile(roots)
+		if err != nil {
+			return fmt.Errorf("read ssl-ca: %w", err)
+		}
+		t.RootCAs = x509.NewCertPool()
+		if !t.RootCAs.AppendCertsFromPEM(pem) {
+			return fmt.Errorf("ssl-ca %s holds no PEM certificate", roots)
+		}
+	}
+	if cert != "" || key != "" {
+		pair, err := tls.LoadX509KeyPair(cert, key)
+		if err != nil {
+			return fmt.Errorf("read ssl-cert and ssl-key: %w", err)
+		}
+		t.Certificates = []tls.Certificate{pair}
+	}
+	cfg.TLS = t
+	return nil
 }
 
 func connectMySQL(cfg *mysql.Config, name string) (*sql.DB, error) {

@@ -1,7 +1,9 @@
 package store_test
 
 import (
+	"fmt"
 	"log/slog"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -36,19 +38,7 @@ func TestDatabaseServerThatGoesAwayIsFoundAgain(t *testing.T) {
 			add(t, s, certificate(1))
 			view(t, s, known(1))
 			answered := issueUntil(t, s, 200, server.stop)
-			for range 3 {
-				for verb, err := range map[string]error{
-					"Update": s.Update(t.Context(), func(tx *store.Tx) error { return tx.AddCertificate(certificate(2)) }),
-					"View":   s.View(t.Context(), known(1)),
-					"Ping":   s.Ping(t.Context()),
-				} {
-					if !fault.Is(err, fault.Unavailable) {
-						t.Errorf("%s without a server: %v", verb, err)
-					} else if said := fault.Of(err).Message; strings.Contains(said, server.dir) || strings.Contains(said, password) {
-						t.Errorf("%s without a server tells callers %q", verb, said)
-					}
-				}
-			}
+			unavailable(t, s, server)
 			if err := server.start(); err != nil {
 				t.Fatal(err)
 			}
@@ -71,6 +61,25 @@ func TestDatabaseServerThatGoesAwayIsFoundAgain(t *testing.T) {
 				return known(3)(tx)
 			})
 		})
+	}
+}
+
+// unavailable checks that every verb is answered so, and tells callers nothing about
+// where the database is.
+func unavailable(t *testing.T, s *store.Store, server *server) {
+	t.Helper()
+	for range 3 {
+		for verb, err := range map[string]error{
+			"Update": s.Update(t.Context(), func(tx *store.Tx) error { return tx.AddCertificate(certificate(2)) }),
+			"View":   s.View(t.Context(), inTurn),
+			"Ping":   s.Ping(t.Context()),
+		} {
+			if !fault.Is(err, fault.Unavailable) {
+				t.Errorf("%s without a server: %v", verb, err)
+			} else if said := fault.Of(err).Message; strings.Contains(said, server.dir) || strings.Contains(said, password) {
+				t.Errorf("%s without a server tells callers %q", verb, said)
+			}
+		}
 	}
 }
 
@@ -186,5 +195,41 @@ func TestMigrationThatWasCutOffIsFinished(t *testing.T) {
 				return err
 			})
 		})
+	}
+}
+
+func TestServersAreReachedByTLS(t *testing.T) {
+	t.Parallel()
+	pg, my := postgres(t), mariadb(t)
+	pgSource := func(mode, roots string) store.Config {
+		return store.Config{Type: "postgresql", Database: pg.database(), DataSource: fmt.Sprintf(
+			"host=localhost port=%d user=signet password='%s' sslmode=%s sslrootcert=%s", pg.port, password, mode, roots)}
+	}
+	mySource := func(options string) store.Config {
+		return store.Config{Type: "mysql", Database: my.database(), DataSource: fmt.Sprintf(
+			"signet:%s@tcp(localhost:%d)/?%s", password, my.port, options)}
+	}
+	escaped := url.QueryEscape(my.dir + "/ca.pem")
+	for name, test := range map[string]struct {
+		c    store.Config
+		says string // "" if it must work
+	}{
+		"PostgreSQL, its own root":     {pgSource("verify-full", pg.dir+"/ca.pem"), ""},
+		"PostgreSQL, another root":     {pgSource("verify-full", my.dir+"/ca.pem"), "can't be reached"},
+		"MariaDB, its own root":        {mySource("ssl-ca=" + escaped), ""},
+		"MariaDB, unverified":          {mySource("tls=skip-verify"), ""},
+		"MariaDB, the system's roots":  {mySource("tls=true"), "certificate"},
+		"MariaDB, another root":        {mySource("ssl-ca=" + url.QueryEscape(pg.dir+"/ca.pem")), "certificate"},
+		"MariaDB, no such file":        {mySource("ssl-ca=%2Fnone.pem"), "/none.pem"},
+		"MariaDB, a key for no client": {mySource("ssl-ca=" + escaped + "&ssl-key=%2Fnone.pem"), "ssl-key"},
+		"MariaDB, roots without a PEM": {mySource("ssl-ca=" + url.QueryEscape(my.dir+"/key.pem")), "no PEM"},
+	} {
+		s, err := store.Open(t.Context(), test.c, slog.New(slog.DiscardHandler))
+		if err == nil {
+			s.Close()
+		}
+		if (err == nil) != (test.says == "") || (err != nil && !strings.Contains(err.Error(), test.says)) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

@@ -3,9 +3,17 @@ package store_test
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"database/sql"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"math/big"
+	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -34,6 +42,7 @@ const password = "canary-Pa55%word"
 type server struct {
 	dir      string
 	uid, gid uint32
+	port     int      // on loopback, with TLS by certificates that ca.pem in dir signed
 	command  []string // program and arguments that serve in the foreground
 	ready    func(ctx context.Context) error
 	process  *exec.Cmd
@@ -84,8 +93,11 @@ func newServer(account string) (*server, error) {
 		return nil, err
 	}
 	s := &server{dir: dir, uid: uint32(os.Getuid()), gid: uint32(os.Getgid())}
+	if s.port, err = freePort(); err != nil {
+		return nil, err
+	}
 	if s.uid != 0 {
-		return s, nil
+		return s, s.certify()
 	}
 	u, err := user.Lookup(account)
 	if err != nil {
@@ -100,7 +112,43 @@ func newServer(account string) (*server, error) {
 		return nil, err
 	}
 	s.uid, s.gid = uint32(uid), uint32(gid)
-	return s, os.Chown(dir, int(uid), int(gid))
+	return s, errors.Join(s.certify(), os.Chown(dir, int(uid), int(gid)))
+}
+
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+// certify gives the server a certificate for localhost by a root of its own.
+func (s *server) certify() error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	self := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test database"}, DNSNames: []string{"localhost"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, self, self, key.Public(), key)
+	if err != nil {
+		return err
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return err
+	}
+	for name, block := range map[string]*pem.Block{
+		"ca.pem": {Type: "CERTIFICATE", Bytes: der}, "key.pem": {Type: "PRIVATE KEY", Bytes: private},
+	} {
+		path := filepath.Join(s.dir, name)
+		err = errors.Join(err, os.WriteFile(path, pem.EncodeToMemory(block), 0o600), os.Chown(path, int(s.uid), int(s.gid)))
+	}
+	return err
 }
 
 func (s *server) cmd(args ...string) *exec.Cmd {
@@ -195,7 +243,8 @@ func startPostgres() (*server, error) {
 		return nil, err
 	}
 	// No test cuts the power, so nothing is lost by not flushing.
-	s.command = []string{serve, "-D", data, "-k", s.dir, "-c", "listen_addresses=", "-c", "fsync=off",
+	s.command = []string{serve, "-D", data, "-k", s.dir, "-c", "listen_addresses=127.0.0.1", "-p", strconv.Itoa(s.port),
+		"-c", "ssl=on", "-c", "ssl_cert_file=" + s.dir + "/ca.pem", "-c", "ssl_key_file=" + s.dir + "/key.pem", "-c", "fsync=off",
 		"-c", "max_connections=300", "-c", "shared_buffers=32MB"}
 	s.ready = func(ctx context.Context) error { return reach(ctx, "pgx", s.postgresSource("postgres")) }
 	if err := s.start(); err != nil {
@@ -206,7 +255,7 @@ func startPostgres() (*server, error) {
 
 func (s *server) postgresSource(name string) string {
 	return (&url.URL{Scheme: "postgresql", User: url.UserPassword("signet", password), Path: "/" + name,
-		RawQuery: url.Values{"host": {s.dir}}.Encode()}).String()
+		RawQuery: url.Values{"host": {s.dir}, "port": {strconv.Itoa(s.port)}}.Encode()}).String()
 }
 
 func startMariaDB() (*server, error) {
@@ -228,7 +277,8 @@ func startMariaDB() (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.command = []string{serve, "--no-defaults", "--datadir=" + data, "--socket=" + s.dir + "/sock", "--skip-networking",
+	s.command = []string{serve, "--no-defaults", "--datadir=" + data, "--socket=" + s.dir + "/sock", "--bind-address=127.0.0.1", "--port=" + strconv.Itoa(s.port),
+		"--ssl-ca=" + s.dir + "/ca.pem", "--ssl-cert=" + s.dir + "/ca.pem", "--ssl-key=" + s.dir + "/key.pem",
 		"--pid-file=" + s.dir + "/pid", "--max-connections=300", "--innodb-flush-method=nosync", "--innodb-buffer-pool-size=64M"}
 	root := "root@unix(" + s.dir + "/sock)/"
 	s.ready = func(ctx context.Context) error { return reach(ctx, "mysql", root) }
