@@ -73,8 +73,8 @@ func (p *pair) store() (err error) {
 // next renewal or rekey puts it in its place. Neither key is lost at any moment.
 func (p *pair) write(keyPEM []byte) error {
 	crtPEM := keys.EncodeCertificates(p.chain...)
-	if !isFile(p.crtFile) || !isFile(p.keyFile) {
-		// There is no pair to break: the key first, so that no certificate is without one.
+	if !isFile(p.keyFile) {
+		// There is no old key to lose: the new one first, so that no certificate is without.
 		if err := durable.WriteFile(p.keyFile, keyPEM, pairMode); err != nil {
 			return err
 		}
