@@ -196,6 +196,8 @@ func (f *initFlags) make(ctx context.Context, env *Env, o *config.CreateOptions)
 		return nil, "", err
 	}
 	made, err := config.Create(*o, env.Now())
+	clear(o.Password)
+	clear(o.ProvisionerPassword)
 	return made, shown, err
 }
 

@@ -76,7 +76,7 @@ func (c *Config) checkAddresses() {
 		if a.value == "" {
 			continue
 		}
-		if err := checkAddress(a.value); err != nil {
+		if err := CheckAddress(a.value); err != nil {
 			s.complain(a.path, "%s %q: %v", a.path, printable(a.value), err)
 			continue
 		}
@@ -87,8 +87,9 @@ func (c *Config) checkAddresses() {
 	}
 }
 
-// checkAddress wants host:port with an optional host.
-func checkAddress(address string) error {
+// CheckAddress reports why a listener cannot open at an address. It wants host:port with an
+// optional host.
+func CheckAddress(address string) error {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return fmt.Errorf("write host:port or :port, with an IPv6 address in brackets")

@@ -113,14 +113,11 @@ func (c *Created) check() error {
 	if len(o.DNSNames) == 0 || o.Provisioner == "" {
 		return fault.New(fault.Invalid, "a new CA needs a host name and the name of a provisioner")
 	}
-	if err := checkAddress(o.Address); err != nil {
+	if err := CheckAddress(o.Address); err != nil {
 		return fault.New(fault.Invalid, "the address %q cannot be used: %v", o.Address, err)
 	}
 	return nil
 }
-
-// CheckAddress reports why a listener cannot open at an address.
-func CheckAddress(address string) error { return checkAddress(address) }
 
 func (c *Created) path(elem ...string) string {
 	return filepath.Join(append([]string{c.o.Home}, elem...)...)
@@ -168,7 +165,7 @@ func (c *Created) makeIntermediate() (err error) {
 		return err
 	}
 	spec := issue.AuthoritySpec{Name: c.o.Name, NotAfter: c.o.IntermediateNotAfter.From(c.now)}
-	c.Intermediate, err = issue.NewIntermediate(spec, c.Key.Public(), c.Root, c.o.RootKey, c.now)
+	c.Intermediate, err = issue.NewIntermediate(spec, c.Key.Public(), issue.Pair{Certificate: c.Root, Key: c.o.RootKey}, c.now)
 	if err != nil {
 		return err
 	}

@@ -87,7 +87,7 @@ func TestCreatedAsTheReferenceWrites(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			o := testOptions("/home/step")
-			o.Reference = true
+			o.Reference, o.Password = true, nil
 			bend(&o)
 			want, err := os.ReadFile(filepath.Join("testdata", "reference", name+".json"))
 			if err != nil {

@@ -106,7 +106,7 @@ func change(path string, apply func(*edit) error) error {
 	if err != nil {
 		return err
 	}
-	if err := apply(&edit{root: &tree, unit: unitOf(&tree)}); err != nil {
+	if err := apply(&edit{root: &tree, unit: unitOf(&tree), crlf: bytes.Contains(before, []byte("\r\n"))}); err != nil {
 		return err
 	}
 	after := tree.Pack()

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/signet-ca/signet/internal/config"
 	"github.com/signet-ca/signet/internal/fault"
@@ -107,6 +108,11 @@ func TestEdits(t *testing.T) {
 			edit: func(p string) error { return config.AddProvisioner(p, []byte(`{"type":"ACME","name":"b"}`)) },
 			want: "{\n\t\"authority\": {\n\t\t\"provisioners\": [\n\t\t\t{\n\t\t\t\t\"type\": \"ACME\",\n\t\t\t\t\"name\": \"b\"\n\t\t\t}\n\t\t]\n\t}\n}",
 		},
+		"add with the line ends of Windows": {
+			text: "{\r\n  \"authority\": {\r\n    \"provisioners\": []\r\n  }\r\n}\r\n",
+			edit: func(p string) error { return config.AddProvisioner(p, []byte(`{"type":"ACME","name":"b"}`)) },
+			want: "{\r\n  \"authority\": {\r\n    \"provisioners\": [\r\n      {\r\n        \"type\": \"ACME\",\r\n        \"name\": \"b\"\r\n      }\r\n    ]\r\n  }\r\n}\r\n",
+		},
 		"add after a trailing comma": {
 			text: "{\"authority\": {\"provisioners\": [{\"type\": \"ACME\", \"name\": \"a\"},]}}",
 			edit: func(p string) error { return config.AddProvisioner(p, []byte(`{"type":"ACME","name":"b"}`)) },
@@ -187,4 +193,40 @@ func TestWritersDoNotUndoEachOther(t *testing.T) {
 	if err != nil || len(list) != 8 {
 		t.Errorf("%d provisioners are left of 8, %v", len(list), err)
 	}
+}
+
+// FuzzEdit adds a provisioner to any text and takes it out again: whatever is a
+// configuration stays one, and says the same at the end.
+func FuzzEdit(f *testing.F) {
+	for _, seed := range []string{
+		commented, "{}", `{"authority":{"provisioners":[{"type":"ACME","name":"a"},]}}`, `{"authority":null/**/}`,
+		"{\"authority\":{//\n\"provisioners\":[/* a\nb */{}//\n]}}", "{\r\n\"Authority\":{\"provisioners\":[ ]}}", `{"authority":{},"authority":{"a":1}}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		path := filepath.Join(t.TempDir(), "ca.json")
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		before, err := config.FileProvisioners(path)
+		if err != nil {
+			return
+		}
+		const name = "the one added by this test"
+		if config.AddProvisioner(path, []byte(`{"type":"ACME","name":"`+name+`"}`)) != nil {
+			return
+		}
+		if after, err := config.FileProvisioners(path); err != nil || len(after) != len(before)+1 {
+			got, _ := os.ReadFile(path)
+			t.Fatalf("%d provisioners became %d (%v):\n%s", len(before), len(after), err, got)
+		}
+		if err := config.RemoveProvisioner(path, name); err != nil {
+			t.Fatal(err)
+		}
+		after, err := config.FileProvisioners(path)
+		if diff := cmp.Diff(before, after, cmpopts.EquateEmpty()); err != nil || diff != "" {
+			t.Fatalf("%v %s", err, diff)
+		}
+	})
 }

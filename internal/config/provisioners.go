@@ -29,34 +29,43 @@ func (c *Config) checkProvisioners() {
 	if err != nil {
 		base = provisioner.BuiltinClaims() // complained about already
 	}
-	names, tokens, ids := map[string]int{}, map[string]int{}, map[string]int{}
+	names := &unique{c.source, "is called", map[string]int{}}
+	tokens := &unique{c.source, "is selected by", map[string]int{}}
+	ids := &unique{c.source, "has the record ID", map[string]int{}}
 	for i, p := range c.Authority.Provisioners {
 		path := element("authority.provisioners", i)
 		if p == nil {
 			s.complain(path, "%s is null; a provisioner is an object", path)
 			continue
 		}
-		c.checkUnique(path+".name", names, p.Name, i, "is called")
+		names.check(path+".name", p.Name, i)
 		if token := p.TokenID(); !strings.HasSuffix(token, ":") && !strings.EqualFold(token, p.Type+"/"+p.Name) {
-			c.checkUnique(path, tokens, token, i, "is selected by")
+			tokens.check(path, token, i)
 		}
-		c.checkUnique(path+".id", ids, p.ID, i, "has the record ID")
+		ids.check(path+".id", p.ID, i)
 		if why := unusable(p, base); why != "" {
 			s.warnStrictly(s.offset(path), path, "the provisioner %q will be disabled: %s", printable(p.Name), why)
 		}
 	}
 }
 
-func (c *Config) checkUnique(path string, seen map[string]int, value string, i int, what string) {
+// unique refuses a value that an earlier provisioner has already.
+type unique struct {
+	src  *source
+	what string         // how a message puts it
+	seen map[string]int // value → index
+}
+
+func (u *unique) check(path, value string, i int) {
 	if value == "" {
 		return
 	}
-	if first, taken := seen[value]; taken {
-		line, _ := c.source.place(c.source.offset(element("authority.provisioners", first)))
-		c.source.complain(path, "this provisioner %s %q, and so is the one in line %d; each must be unique", what, printable(value), line)
+	if first, taken := u.seen[value]; taken {
+		line, _ := u.src.place(u.src.offset(element("authority.provisioners", first)))
+		u.src.complain(path, "this provisioner %s %q, and so is the one in line %d; each must be unique", u.what, printable(value), line)
 		return
 	}
-	seen[value] = i
+	u.seen[value] = i
 }
 
 // unusable says why a provisioner cannot be opened, as far as the file alone tells.

@@ -14,6 +14,7 @@ import (
 type edit struct {
 	root *hujson.Value
 	unit string // what one level is indented by; "" if everything stands on one line
+	crlf bool   // lines end as on Windows
 }
 
 // unitOf finds the indentation of the first member.
@@ -73,7 +74,7 @@ func (e *edit) rendered(v *hujson.Value, indent string) hujson.Value {
 	if e.unit != "" {
 		var out bytes.Buffer
 		if json.Indent(&out, text, indent, e.unit) == nil {
-			text = out.Bytes()
+			text = e.lines(out.Bytes())
 		}
 	}
 	tree, err := hujson.Parse(text)
@@ -88,7 +89,15 @@ func (e *edit) lineBefore(indent string) hujson.Extra {
 	if e.unit == "" {
 		return hujson.Extra(" ")
 	}
-	return hujson.Extra("\n" + indent)
+	return e.lines(hujson.Extra("\n" + indent))
+}
+
+// lines gives a text the line ends of the file. Strings in JSON hold none as they are.
+func (e *edit) lines(text []byte) []byte {
+	if !e.crlf {
+		return text
+	}
+	return bytes.ReplaceAll(text, []byte("\n"), []byte("\r\n"))
 }
 
 // append puts an element at the end of a list.
@@ -117,7 +126,7 @@ func (e *edit) after(indent string) hujson.Extra {
 	if e.unit == "" {
 		return nil
 	}
-	return hujson.Extra("\n" + indent)
+	return e.lines(hujson.Extra("\n" + indent))
 }
 
 // indentOfList is how far elements and closing bracket of a list are indented.

@@ -23,6 +23,12 @@ type AuthoritySpec struct {
 	NotAfter time.Time // zero: AuthorityLifetime from now, but never beyond the signer
 }
 
+// Pair is a certificate and its private key.
+type Pair struct {
+	Certificate *x509.Certificate
+	Key         crypto.Signer
+}
+
 // NewRoot makes a self-signed root for key: room for one intermediate below it.
 func NewRoot(spec AuthoritySpec, key crypto.Signer, now time.Time) (*x509.Certificate, error) {
 	template, err := authorityTemplate(spec, "Root", key.Public(), now)
@@ -35,8 +41,9 @@ func NewRoot(spec AuthoritySpec, key crypto.Signer, now time.Time) (*x509.Certif
 
 // NewIntermediate makes the certificate of an issuing CA for pub, signed by root: leaves
 // only below it. It never outlives the root.
-func NewIntermediate(spec AuthoritySpec, pub crypto.PublicKey, root *x509.Certificate, rootKey crypto.Signer, now time.Time) (*x509.Certificate, error) {
-	if err := CheckRoot(root, rootKey.Public(), now); err != nil {
+func NewIntermediate(spec AuthoritySpec, pub crypto.PublicKey, signer Pair, now time.Time) (*x509.Certificate, error) {
+	root := signer.Certificate
+	if err := CheckRoot(root, signer.Key.Public(), now); err != nil {
 		return nil, err
 	}
 	if spec.NotAfter.After(root.NotAfter) {
@@ -51,7 +58,7 @@ func NewIntermediate(spec AuthoritySpec, pub crypto.PublicKey, root *x509.Certif
 	}
 	template.MaxPathLenZero = true
 	template.SignatureAlgorithm = sealAlgorithm(root)
-	return signAuthority(template, root, pub, rootKey)
+	return signAuthority(template, root, pub, signer.Key)
 }
 
 // CheckRoot reports why a certificate and a public key cannot be the root of a new CA.
