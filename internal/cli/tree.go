@@ -70,8 +70,11 @@ func rows() []row {
 		{"ca token", caToken},
 
 		// provisioners
+		{"ca provisioner add", caProvisionerAdd},
 		{"ca provisioner jwe-key", caProvisionerKey},
 		{"ca provisioner list", caProvisionerList},
+		{"ca provisioner remove", caProvisionerRemove},
+		{"ca provisioner update", caProvisionerUpdate},
 
 		// certificates
 		{"certificate bundle", certificateBundle},
