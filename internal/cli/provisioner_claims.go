@@ -17,28 +17,31 @@ type commonFlags struct {
 	templates map[string]*string // by flag
 }
 
+// commonFlag is a flag and the member it sets.
+type commonFlag struct{ flag, section, member, usage string }
+
 // claimDurations are the lifetimes, by flag.
-var claimDurations = []struct{ flag, member, usage string }{
-	{"x509-min-dur", "minTLSCertDuration", "shortest X.509 certificate"},
-	{"x509-max-dur", "maxTLSCertDuration", "longest X.509 certificate"},
-	{"x509-default-dur", "defaultTLSCertDuration", "X.509 certificate when nothing is asked"},
-	{"ssh-user-min-dur", "minUserSSHCertDuration", "shortest SSH user certificate"},
-	{"ssh-user-max-dur", "maxUserSSHCertDuration", "longest SSH user certificate"},
-	{"ssh-user-default-dur", "defaultUserSSHCertDuration", "SSH user certificate when nothing is asked"},
-	{"ssh-host-min-dur", "minHostSSHCertDuration", "shortest SSH host certificate"},
-	{"ssh-host-max-dur", "maxHostSSHCertDuration", "longest SSH host certificate"},
-	{"ssh-host-default-dur", "defaultHostSSHCertDuration", "SSH host certificate when nothing is asked"},
+var claimDurations = []commonFlag{
+	{"x509-min-dur", "claims", "minTLSCertDuration", "shortest X.509 certificate"},
+	{"x509-max-dur", "claims", "maxTLSCertDuration", "longest X.509 certificate"},
+	{"x509-default-dur", "claims", "defaultTLSCertDuration", "X.509 certificate when nothing is asked"},
+	{"ssh-user-min-dur", "claims", "minUserSSHCertDuration", "shortest SSH user certificate"},
+	{"ssh-user-max-dur", "claims", "maxUserSSHCertDuration", "longest SSH user certificate"},
+	{"ssh-user-default-dur", "claims", "defaultUserSSHCertDuration", "SSH user certificate when nothing is asked"},
+	{"ssh-host-min-dur", "claims", "minHostSSHCertDuration", "shortest SSH host certificate"},
+	{"ssh-host-max-dur", "claims", "maxHostSSHCertDuration", "longest SSH host certificate"},
+	{"ssh-host-default-dur", "claims", "defaultHostSSHCertDuration", "SSH host certificate when nothing is asked"},
 }
 
 // claimSwitches are the switches, by flag.
-var claimSwitches = []struct{ flag, member, usage string }{
-	{"disable-renewal", "disableRenewal", "do not renew certificates"},
-	{"allow-renewal-after-expiry", "allowRenewalAfterExpiry", "renew certificates that have expired"},
-	{"disable-smallstep-extensions", "disableSmallstepExtensions", "leave the provisioner out of certificates"},
+var claimSwitches = []commonFlag{
+	{"disable-renewal", "claims", "disableRenewal", "do not renew certificates"},
+	{"allow-renewal-after-expiry", "claims", "allowRenewalAfterExpiry", "renew certificates that have expired"},
+	{"disable-smallstep-extensions", "claims", "disableSmallstepExtensions", "leave the provisioner out of certificates"},
 }
 
 // templateFlags put a template or its data into options.x509 or options.ssh.
-var templateFlags = []struct{ flag, section, member, usage string }{
+var templateFlags = []commonFlag{
 	{"x509-template", "x509", "template", "template of X.509 certificates, from `file`"},
 	{"x509-template-data", "x509", "templateData", "JSON data for that template, from `file`"},
 	{"ssh-template", "ssh", "template", "template of SSH certificates, from `file`"},
@@ -67,7 +70,7 @@ func (c *commonFlags) register(fs *flags) {
 func (c *commonFlags) apply(env *Env, o *jsonObject) error {
 	err := o.within("claims", func(claims *jsonObject) error {
 		for _, d := range claimDurations {
-			if err := applyDuration(env, claims, d.flag, d.member, *c.durations[d.flag]); err != nil {
+			if err := applyDuration(env, claims, &d, *c.durations[d.flag]); err != nil {
 				return err
 			}
 		}
@@ -87,7 +90,7 @@ func (c *commonFlags) apply(env *Env, o *jsonObject) error {
 	return o.within("options", func(options *jsonObject) error {
 		for _, t := range templateFlags {
 			err := options.within(t.section, func(section *jsonObject) error {
-				return applyTemplate(env, section, t.flag, t.member, *c.templates[t.flag])
+				return applyTemplate(env, section, &t, *c.templates[t.flag])
 			})
 			if err != nil {
 				return err
@@ -97,26 +100,27 @@ func (c *commonFlags) apply(env *Env, o *jsonObject) error {
 	})
 }
 
-func applyDuration(env *Env, claims *jsonObject, flag, member, value string) error {
-	if !env.Typed(flag) {
+func applyDuration(env *Env, claims *jsonObject, d *commonFlag, value string) error {
+	if !env.Typed(d.flag) {
 		return nil
 	}
 	if value == "" {
-		claims.remove(member)
+		claims.remove(d.member)
 		return nil
 	}
-	d, err := time.ParseDuration(value)
+	length, err := time.ParseDuration(value)
 	if err != nil {
-		return errValue(flag, value, "a duration such as 20m or 36h")
+		return errValue(d.flag, value, "a duration such as 20m or 36h")
 	}
-	claims.set(member, d.String())
+	claims.set(d.member, length.String())
 	return nil
 }
 
 // applyTemplate embeds a file, so that the configuration needs nothing else. Text that does
 // not begin like a template's JSON is stored as base64, which the server takes apart again.
-func applyTemplate(env *Env, section *jsonObject, flag, member, file string) error {
-	if !env.Typed(flag) {
+func applyTemplate(env *Env, section *jsonObject, t *commonFlag, file string) error {
+	member := t.member
+	if !env.Typed(t.flag) {
 		return nil
 	}
 	if member == "template" {
