@@ -40,8 +40,8 @@ var claimSwitches = []commonFlag{
 	{"disable-smallstep-extensions", "claims", "disableSmallstepExtensions", "leave the provisioner out of certificates"},
 }
 
-// templateFlags put a template or its data into options.x509 or options.ssh.
-var templateFlags = []commonFlag{
+// templateMembers put a template or its data into options.x509 or options.ssh.
+var templateMembers = []commonFlag{
 	{"x509-template", "x509", "template", "template of X.509 certificates, from `file`"},
 	{"x509-template-data", "x509", "templateData", "JSON data for that template, from `file`"},
 	{"ssh-template", "ssh", "template", "template of SSH certificates, from `file`"},
@@ -60,7 +60,7 @@ func (c *commonFlags) register(fs *flags) {
 	}
 	c.ssh = true
 	fs.Bool(&c.ssh, "ssh", "sign SSH certificates, too").NoEnv()
-	for _, t := range templateFlags {
+	for _, t := range templateMembers {
 		c.templates[t.flag] = new(string)
 		fs.String(c.templates[t.flag], t.flag, "file", t.usage).NoEnv()
 	}
@@ -88,7 +88,7 @@ func (c *commonFlags) apply(env *Env, o *jsonObject) error {
 		return err
 	}
 	return o.within("options", func(options *jsonObject) error {
-		for _, t := range templateFlags {
+		for _, t := range templateMembers {
 			err := options.within(t.section, func(section *jsonObject) error {
 				return applyTemplate(env, section, &t, *c.templates[t.flag])
 			})
