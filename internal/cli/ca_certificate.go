@@ -71,7 +71,7 @@ func (f *certificateFlags) run(ctx context.Context, env *Env, subject string, to
 		return nil, err
 	}
 	if ask.OTT == "" {
-		if ask.OTT, err = f.prove(ctx, env, source, subject, names, ask.CSR.CertificateRequest); err != nil {
+		if ask.OTT, err = f.prove(ctx, env, source, wantFor(subject, names, ask.CSR.CertificateRequest)); err != nil {
 			return nil, err
 		}
 	}

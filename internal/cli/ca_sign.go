@@ -61,7 +61,7 @@ func (f *signFlags) run(ctx context.Context, env *Env, csrFile, crtFile string) 
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", csrFile, err)
 		}
-		if ask.OTT, err = f.prove(ctx, env, source, subject, names, csr); err != nil {
+		if ask.OTT, err = f.prove(ctx, env, source, wantFor(subject, names, csr)); err != nil {
 			return nil, err
 		}
 	}

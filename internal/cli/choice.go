@@ -43,13 +43,13 @@ func (p *proofFlags) choose(ctx context.Context, env *Env, source *authority, ac
 	}
 	labels := make([]string, len(left))
 	for i, c := range left {
-		labels[i] = label(c)
+		labels[i] = printable(label(c))
 	}
 	i, err := env.choose(ctx, "Which provisioner shall be used", "provisioner", labels)
 	if err != nil {
 		return nil, err
 	}
-	env.Done("Provisioner", "%s", printable(labels[i]))
+	env.Done("Provisioner", "%s", labels[i])
 	return left[i], nil
 }
 
@@ -84,7 +84,7 @@ func label(p *provisioner.Provisioner) string {
 func names(list []*provisioner.Provisioner) []string {
 	out := make([]string, len(list))
 	for i, p := range list {
-		out[i] = label(p)
+		out[i] = printable(label(p))
 	}
 	return out
 }

@@ -99,45 +99,67 @@ func (h *hookFlags) execute(ctx context.Context, env *Env) error {
 // Quoting), without expanding anything. On Windows a backslash is a plain character, since
 // paths are full of them.
 func splitCommand(line string) ([]string, error) {
-	var words []string
-	var word strings.Builder
-	inWord, quote := false, rune(0)
-	runes := []rune(line)
-	for i := 0; i < len(runes); i++ {
-		r := runes[i]
-		switch {
-		case quote == '\'' && r != '\'', quote == '"' && r != '"' && r != '\\':
-			word.WriteRune(r)
-		case r == quote && quote != 0:
-			quote = 0
-		case r == '\\' && runtime.GOOS != "windows":
-			i++
-			if i == len(runes) {
-				return nil, errors.New("nothing follows the backslash at its end")
-			}
-			if quote == '"' && !strings.ContainsRune("\"\\$`", runes[i]) {
-				word.WriteRune('\\')
-			}
-			word.WriteRune(runes[i])
-			inWord = true
-		case r == '\'' || r == '"':
-			quote, inWord = r, true
-		case r == ' ' || r == '\t' || r == '\n' || r == '\r':
-			if inWord {
-				words = append(words, word.String())
-				word.Reset()
-			}
-			inWord = false
-		default:
-			word.WriteRune(r)
-			inWord = true
+	s := splitter{rest: []rune(line)}
+	for len(s.rest) > 0 {
+		if err := s.step(); err != nil {
+			return nil, err
 		}
 	}
-	if quote != 0 {
-		return nil, fmt.Errorf("the quote %c is never closed", quote)
+	if s.quote != 0 {
+		return nil, fmt.Errorf("the quote %c is never closed", s.quote)
 	}
-	if inWord {
-		words = append(words, word.String())
+	s.end()
+	return s.words, nil
+}
+
+// splitter is a command line being split.
+type splitter struct {
+	rest   []rune
+	words  []string
+	word   strings.Builder
+	inWord bool // also in an empty word, ""
+	quote  rune // the open one, or 0
+}
+
+func (s *splitter) step() error {
+	r := s.rest[0]
+	s.rest = s.rest[1:]
+	switch {
+	case r == '\\' && s.quote != '\'' && runtime.GOOS != "windows":
+		return s.escaped()
+	case s.quote == 0 && (r == '\'' || r == '"'):
+		s.quote, s.inWord = r, true
+	case s.quote == r:
+		s.quote = 0
+	case s.quote == 0 && strings.ContainsRune(" \t\r\n", r):
+		s.end()
+	default:
+		s.word.WriteRune(r)
+		s.inWord = true
 	}
-	return words, nil
+	return nil
+}
+
+// escaped takes the rune behind a backslash, which within double quotes stays unless it
+// protects one of the few that mean something there.
+func (s *splitter) escaped() error {
+	if len(s.rest) == 0 {
+		return errors.New("nothing follows the backslash at its end")
+	}
+	r := s.rest[0]
+	s.rest = s.rest[1:]
+	if s.quote == '"' && !strings.ContainsRune("\"\\$`", r) {
+		s.word.WriteRune('\\')
+	}
+	s.word.WriteRune(r)
+	s.inWord = true
+	return nil
+}
+
+func (s *splitter) end() {
+	if s.inWord {
+		s.words = append(s.words, s.word.String())
+		s.word.Reset()
+	}
+	s.inWord = false
 }

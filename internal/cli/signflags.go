@@ -50,10 +50,13 @@ func (f *signFlags) authority(ctx context.Context, env *Env) (*authority, error)
 
 // prove makes a token for a certificate request, bound to it, so that whoever gets hold of
 // the token can do nothing with it but get the same certificate.
-func (f *signFlags) prove(ctx context.Context, env *Env, source *authority, subject string, names []string, csr *x509.CertificateRequest) (string, error) {
-	p := &proof{flags: &f.proofFlags, env: env, source: source, act: provisioner.SignX509,
-		want: provisioner.Want{Subject: subject, Names: names, Confirm: provisioner.Confirm(csr.Raw)}}
+func (f *signFlags) prove(ctx context.Context, env *Env, source *authority, want provisioner.Want) (string, error) {
+	p := &proof{flags: &f.proofFlags, env: env, source: source, act: provisioner.SignX509, want: want}
 	return p.make(ctx)
+}
+
+func wantFor(subject string, names []string, csr *x509.CertificateRequest) provisioner.Want {
+	return provisioner.Want{Subject: subject, Names: names, Confirm: provisioner.Confirm(csr.Raw)}
 }
 
 // ask is what the flags say about the certificate; request and token come later.
