@@ -54,6 +54,8 @@ func rows() []row {
 
 		// the server
 		{"ca init", caInit},
+		{"config schema", configSchema},
+		{"config validate", configValidate},
 		{"serve", serve},
 
 		// asking a CA

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/signet-ca/signet/internal/fault"
 	"github.com/signet-ca/signet/internal/keys"
 )
 
@@ -216,7 +217,7 @@ func (l *loader) readKey(p *PKI, pw keys.Password) {
 	l.checkKeyMode(file)
 	signer, err := keys.ReadPrivate(file, pw)
 	if err != nil {
-		l.src.complain("key", "key: %v", err)
+		l.src.complain("key", "key: %v", shortened(err))
 		return
 	}
 	if len(p.Chain) > 0 && !keys.SamePublicKey(p.Chain[0].PublicKey, signer.Public()) {
@@ -224,6 +225,14 @@ func (l *loader) readKey(p *PKI, pw keys.Password) {
 		return
 	}
 	p.Signer = signer
+}
+
+// shortened says of a wrong password only that, and not once for each layer.
+func shortened(err error) error {
+	if f := fault.Of(err); f != nil && errors.Is(err, keys.ErrPassword) {
+		return errors.New(f.Message)
+	}
+	return err
 }
 
 func (l *loader) checkKeyMode(file string) {
