@@ -10,6 +10,7 @@ import (
 	"context"
 	"crypto/x509"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -20,12 +21,13 @@ import (
 
 // CA is one certificate authority on one store.
 type CA struct {
-	store   *store.Store
-	log     *slog.Logger
-	started time.Time // kept across reloads: tokens made before one stay good
-	state   atomic.Pointer[State]
-	observe func(Event)
-	crlKick chan struct{} // asks the publisher for a fresh revocation list
+	store      *store.Store
+	log        *slog.Logger
+	started    time.Time // kept across reloads: tokens made before one stay good
+	state      atomic.Pointer[State]
+	observe    func(Event)
+	crlKick    chan struct{} // asks the publisher for a fresh revocation list
+	publishing sync.Mutex    // one revocation list at a time
 }
 
 // State is everything that comes from configuration: one immutable snapshot, built and

@@ -36,14 +36,29 @@ func (c *CA) CRL(ctx context.Context) (*store.CRL, error) {
 	if state.CRL == nil {
 		return nil, fault.New(fault.Missing, "this CA publishes no revocation list; crl.enabled turns it on")
 	}
-	stored, err := c.storedCRL(ctx, state)
-	if err != nil || (stored != nil && time.Now().Before(stored.NextUpdate)) {
+	stored, err := c.freshCRL(ctx, state)
+	if stored != nil || err != nil {
 		return stored, err
 	}
-	if err := c.PublishCRL(ctx); err != nil {
+	c.publishing.Lock()
+	defer c.publishing.Unlock()
+	stored, err = c.freshCRL(ctx, state) // of those who waited for the lock one makes the list
+	if stored != nil || err != nil {
+		return stored, err
+	}
+	if err := c.publishLocked(ctx, state); err != nil {
 		return nil, err
 	}
 	return c.storedCRL(ctx, state)
+}
+
+// freshCRL is the stored list unless it has run out.
+func (c *CA) freshCRL(ctx context.Context, s *State) (*store.CRL, error) {
+	stored, err := c.storedCRL(ctx, s)
+	if err != nil || stored == nil || !time.Now().Before(stored.NextUpdate) {
+		return nil, err
+	}
+	return stored, nil
 }
 
 func (c *CA) storedCRL(ctx context.Context, s *State) (list *store.CRL, err error) {
@@ -62,13 +77,31 @@ func (c *CA) storedCRL(ctx context.Context, s *State) (list *store.CRL, err erro
 	return list, err
 }
 
-// PublishCRL makes the next revocation list and stores it. Of two servers that make one at
-// the same time, one finds its number taken and is content with the other's.
+// crlTries is how often a list is made anew because another server's was stored in between.
+const crlTries = 8
+
+// PublishCRL makes the next revocation list and stores it. Another server's list that took
+// its number may lack what this one was made for, so it is made again.
 func (c *CA) PublishCRL(ctx context.Context) error {
+	c.publishing.Lock()
+	defer c.publishing.Unlock()
 	state := c.state.Load()
 	if state.CRL == nil {
 		return nil
 	}
+	return c.publishLocked(ctx, state)
+}
+
+func (c *CA) publishLocked(ctx context.Context, state *State) (err error) {
+	for range crlTries {
+		if err = c.publishNext(ctx, state); !errors.Is(err, store.ErrStale) {
+			return err
+		}
+	}
+	return err
+}
+
+func (c *CA) publishNext(ctx context.Context, state *State) error {
 	now := time.Now().UTC().Truncate(time.Second)
 	previous := int64(-1)
 	if last, err := c.storedCRL(ctx, state); err != nil {
@@ -97,11 +130,7 @@ func (c *CA) PublishCRL(ctx context.Context) error {
 		return err
 	}
 	list := &store.CRL{Issuer: issuer, Number: previous + 1, ThisUpdate: now, NextUpdate: next, DER: der}
-	err = c.store.Update(ctx, func(tx *store.Tx) error { return tx.PutCRL(list, previous) })
-	if errors.Is(err, store.ErrStale) {
-		return nil
-	}
-	return err
+	return c.store.Update(ctx, func(tx *store.Tx) error { return tx.PutCRL(list, previous) })
 }
 
 func (c *CA) revokedEntries(ctx context.Context, now time.Time) (entries []x509.RevocationListEntry, err error) {

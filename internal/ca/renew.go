@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"time"
 
 	"github.com/signet-ca/signet/internal/fault"
@@ -40,7 +41,7 @@ func (c *CA) RenewByToken(ctx context.Context, raw string) (*Issued, error) {
 	if err != nil {
 		return nil, err
 	}
-	anchors := provisioner.Anchors{Roots: state.Roots, Intermediates: append(state.Issuer.Chain(), state.Previous...), Audiences: state.Audiences}
+	anchors := provisioner.Anchors{Roots: state.Roots, Intermediates: slices.Concat(state.Issuer.Chain(), state.Previous), Audiences: state.Audiences}
 	proof, err := provisioner.VerifyRenewal(t, anchors)
 	if err != nil {
 		return nil, err
@@ -160,7 +161,7 @@ func refuseRevoked(tx *store.Tx, serial string) error {
 // renewer finds the provisioner that answers for a certificate: by its record, else by the
 // name in its provisioner extension, so that a rotated key keeps renewals working.
 func (c *CA) renewer(ctx context.Context, s *State, old *x509.Certificate, record *store.Certificate) (*provisioner.Provisioner, *issue.Profile, error) {
-	if record != nil {
+	if record != nil && record.ProvisionerID != "" { // none: renewed before under renewUnrecorded
 		p := s.Provisioners.ByID(record.ProvisionerID)
 		if p == nil {
 			p = s.Provisioners.ByName(record.ProvisionerName)

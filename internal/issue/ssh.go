@@ -1,8 +1,10 @@
 package issue
 
 import (
+	"crypto"
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -24,6 +26,9 @@ type SSHRight struct {
 	ValidAfter  Moment   // wins over what the request wishes
 	ValidBefore Moment   // wins over what the request wishes
 	KeySHA256   []byte   // SHA-256 of the only public key allowed, wire form; empty: any
+
+	Key           crypto.PublicKey // the only public key allowed; nil: any
+	KeyThumbprint string           // RFC 7638 thumbprint of the only public key allowed; "": any
 }
 
 // SSHAsk is what somebody asks for. What is set is compared with the grant; the content
@@ -95,6 +100,24 @@ func admitSSH(right *SSHRight, ask *SSHAsk, now time.Time) error {
 	}
 	if len(right.KeySHA256) > 0 && !keyHasSHA256(ask.Key, right.KeySHA256) {
 		return fault.New(fault.Denied, "the proof is bound to another key (its x5rt#S256 confirmation differs)")
+	}
+	return right.admitKey(ask.Key)
+}
+
+// admitKey applies the confirmations that name a key as JOSE does.
+func (r *SSHRight) admitKey(key ssh.PublicKey) error {
+	if r.Key == nil && r.KeyThumbprint == "" {
+		return nil
+	}
+	pub, err := keys.PublicFromSSH(key)
+	if err != nil {
+		return fault.Wrap(errors.New(err.Error()), fault.Denied, "the proof is bound to a key that the key of the request cannot be")
+	}
+	if r.Key != nil && !keys.SamePublicKey(r.Key, pub) {
+		return fault.New(fault.Denied, "the proof is bound to another key (its jwk confirmation differs)")
+	}
+	if r.KeyThumbprint != "" && !hasThumbprint(pub, r.KeyThumbprint) {
+		return fault.New(fault.Denied, "the proof is bound to another key (its jkt confirmation differs)")
 	}
 	return nil
 }

@@ -9,63 +9,76 @@ import (
 	"strings"
 	"time"
 
-	jose "github.com/go-jose/go-jose/v4"
-
 	"github.com/signet-ca/signet/internal/fault"
 	"github.com/signet-ca/signet/internal/issue"
+	"github.com/signet-ca/signet/internal/keys"
 )
 
-// confirmation is the cnf claim (RFC 7800): what key or request a token is bound to.
-type confirmation struct {
-	Request    string           `json:"x5rt#S256"` // SHA-256 of the certificate request
-	Key        *jose.JSONWebKey `json:"jwk"`
-	Thumbprint string           `json:"jkt"`
-	Client     string           `json:"x5t#S256"` // SHA-256 of the TLS client certificate
-}
-
-// binding reads the cnf claim. A claim with members of which we understand none is refused:
-// its issuer meant to bind the token, and we would not.
+// binding reads the cnf claim (RFC 7800): what key or request a token is bound to. A claim
+// of whose members we understand none is refused: its issuer meant to bind the token, and we
+// would not. So is a member that is there and says nothing, but for x5rt#S256, which old
+// clients leave empty.
 func (t *Token) binding() (issue.Binding, error) {
 	var b issue.Binding
 	if len(t.Confirmation) == 0 || string(t.Confirmation) == "null" || string(t.Confirmation) == `""` {
 		return b, nil
 	}
 	var members map[string]json.RawMessage
-	var c confirmation
-	if json.Unmarshal(t.Confirmation, &members) != nil || json.Unmarshal(t.Confirmation, &c) != nil {
+	if json.Unmarshal(t.Confirmation, &members) != nil {
 		return b, fault.New(fault.Denied, "the token's confirmation (cnf) cannot be read")
 	}
 	known := 0
-	for _, name := range []string{"x5rt#S256", "jwk", "jkt", "x5t#S256"} {
-		if _, ok := members[name]; ok {
-			known++
+	for name, value := range members {
+		read := confirmations[name]
+		if read == nil {
+			continue
+		}
+		known++
+		if err := read(&b, value); err != nil {
+			return b, err
 		}
 	}
 	if len(members) > 0 && known == 0 {
 		return b, fault.New(fault.Denied, "the token is bound by a confirmation (cnf) this CA does not know; use x5rt#S256, jwk, jkt or x5t#S256")
 	}
-	var err error
-	if b.RequestSHA256, err = fingerprint(c.Request); err != nil {
-		return b, err
-	}
-	if b.ClientSHA256, err = fingerprint(c.Client); err != nil {
-		return b, err
-	}
-	if c.Key != nil {
-		if !c.Key.IsPublic() {
-			return b, fault.New(fault.Denied, "the token's confirmation key (cnf jwk) is not a public key")
-		}
-		b.Key = c.Key.Key
-	}
-	b.KeyThumbprint = c.Thumbprint
 	return b, nil
 }
 
-func fingerprint(s string) ([]byte, error) {
-	if s == "" {
-		return nil, nil
+// confirmations reads the members of the claim that we understand.
+var confirmations = map[string]func(*issue.Binding, json.RawMessage) error{
+	"x5rt#S256": func(b *issue.Binding, v json.RawMessage) (err error) {
+		if string(v) == `""` || string(v) == "null" {
+			return nil
+		}
+		b.RequestSHA256, err = fingerprint(v)
+		return err
+	},
+	"x5t#S256": func(b *issue.Binding, v json.RawMessage) (err error) {
+		b.ClientSHA256, err = fingerprint(v)
+		return err
+	},
+	"jkt": func(b *issue.Binding, v json.RawMessage) error {
+		sum, err := fingerprint(v)
+		b.KeyThumbprint = base64.RawURLEncoding.EncodeToString(sum)
+		return err
+	},
+	"jwk": func(b *issue.Binding, v json.RawMessage) error {
+		key, err := keys.ParseJWK(v)
+		if err != nil || !key.Valid() || !key.IsPublic() {
+			return fault.New(fault.Denied, "the token's confirmation key (cnf jwk) is not a public key")
+		}
+		b.Key = key.Key
+		return nil
+	},
+}
+
+func fingerprint(value json.RawMessage) ([]byte, error) {
+	var s string
+	err := json.Unmarshal(value, &s)
+	var sum []byte
+	if err == nil {
+		sum, err = base64.RawURLEncoding.Strict().DecodeString(strings.TrimRight(s, "="))
 	}
-	sum, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(s, "="))
 	if err != nil || len(sum) != sha256.Size {
 		return nil, fault.Wrap(err, fault.Denied, "a fingerprint in the token's confirmation (cnf) is not a base64url SHA-256")
 	}

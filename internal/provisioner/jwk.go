@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	jose "github.com/go-jose/go-jose/v4"
 
@@ -83,8 +84,11 @@ func openJWK(p *Provisioner, env *Env) error {
 		return fmt.Errorf("member key: %w", err)
 	}
 	j.algs = keys.SignatureAlgorithms(k.Key)
-	if k.Algorithm != "" {
-		j.algs = []jose.SignatureAlgorithm{jose.SignatureAlgorithm(k.Algorithm)}
+	if own := jose.SignatureAlgorithm(k.Algorithm); own != "" {
+		if !slices.Contains(j.algs, own) {
+			return fault.New(fault.Invalid, "the member key says it is for the algorithm %q, which does not fit it; fitting are %v", own, j.algs)
+		}
+		j.algs = []jose.SignatureAlgorithm{own}
 	}
 	if k.KeyID == "" {
 		thumb, err := keys.NewJWK(k.Key)
@@ -122,7 +126,7 @@ func (j *JWK) Verify(_ context.Context, act Act, t *Token) (*issue.Grant, error)
 	var err error
 	switch act {
 	case SignX509:
-		if t.Step != nil && t.Step.SSH != nil {
+		if t.Step.wantsSSH() {
 			return nil, fault.New(fault.Unproven, "the token is for an SSH certificate, so it is not accepted for an X.509 one")
 		}
 		err = t.grantX509(g)

@@ -9,16 +9,25 @@ import (
 	"github.com/signet-ca/signet/internal/keys"
 )
 
-const redacted = "*** REDACTED ***"
+const (
+	redacted      = "*** REDACTED ***"
+	redactedBytes = "KioqIFJFREFDVEVEICoqKg==" // the same in base64
+)
 
-// secretMembers never leave in clear; what old clients know as redacted stays present.
-var secretMembers = map[string]bool{
-	"challenge": true, "decrypterkey": true, "decrypterkeypassword": true, "decrypterkeyuri": true,
-	"decrypterkeypem": true, "decryptercertificate": true,
+// secretMembers never leave in clear, but stay present, as old clients know them: some as
+// text, those that hold bytes as the base64 of it.
+var secretMembers = map[string]string{
+	"challenge": redacted, "decrypterkey": redacted, "decrypterkeypassword": redacted, "decrypterkeyuri": redacted,
+	"decrypterkeypem": redactedBytes, "decryptercertificate": redactedBytes,
 }
 
+// redactedMembers are shown for a SCEP provisioner whether they are set or not, so that
+// nobody learns which are.
+var redactedMembers = []string{"challenge", "decrypterCertificate", "decrypterKeyPEM", "decrypterKey", "decrypterKeyPassword"}
+
 // hiddenMembers are left out: how certificates are made concerns administrators only.
-var hiddenMembers = map[string]bool{"options": true, "iidroots": true, "webhooks": true, "secret": true, "password": true}
+var hiddenMembers = map[string]bool{"options": true, "iidroots": true, "webhooks": true, "secret": true, "password": true,
+	"state": true, "statereason": true} // the last two are ours to say
 
 // Public is the form strangers see: the members of the configuration, in their order, less
 // what is secret. An encryptedKey and an OIDC clientSecret stay, since clients need them.
@@ -31,17 +40,10 @@ func (p *Provisioner) Public() (json.RawMessage, error) {
 	if _, err := d.Token(); err != nil {
 		return nil, fmt.Errorf("read provisioner %q: %w", p.Name, err)
 	}
-	var out bytes.Buffer
-	out.WriteByte('{')
-	write := func(name string, value []byte) {
-		if out.Len() > 1 {
-			out.WriteByte(',')
-		}
-		fmt.Fprintf(&out, "%q:", name)
-		out.Write(value)
-	}
+	var out objectWriter
+	seen := map[string]bool{}
 	for d.More() {
-		name, err := d.Token()
+		token, err := d.Token()
 		if err != nil {
 			return nil, fmt.Errorf("read provisioner %q: %w", p.Name, err)
 		}
@@ -49,43 +51,79 @@ func (p *Provisioner) Public() (json.RawMessage, error) {
 		if err := d.Decode(&value); err != nil {
 			return nil, fmt.Errorf("read provisioner %q: %w", p.Name, err)
 		}
-		if value := publicMember(name.(string), value); value != nil {
-			write(name.(string), value)
+		name := token.(string) // the decoder lets only strings stand here
+		seen[strings.ToLower(name)] = true
+		if value := p.publicMember(name, value); value != nil {
+			out.member(name, value)
+		}
+	}
+	if p.row != nil && p.row.name == "SCEP" {
+		for _, name := range redactedMembers {
+			if lower := strings.ToLower(name); !seen[lower] {
+				out.member(name, quotedJSON(secretMembers[lower]))
+			}
 		}
 	}
 	if p.opened && p.disabled != nil {
-		write("state", []byte(`"Uninitialized"`))
-		write("stateReason", []byte(`"this provisioner is disabled; the server's log says why"`))
+		out.member("state", quotedJSON("Uninitialized"))
+		out.member("stateReason", quotedJSON("this provisioner is disabled; the server's log says why"))
 	}
-	out.WriteByte('}')
-	return out.Bytes(), nil
+	return out.close(), nil
 }
 
-func publicMember(name string, value json.RawMessage) json.RawMessage {
+// objectWriter writes a JSON object member by member, in order.
+type objectWriter struct{ buf bytes.Buffer }
+
+func (w *objectWriter) member(name string, value json.RawMessage) {
+	w.buf.WriteByte(map[bool]byte{true: '{', false: ','}[w.buf.Len() == 0])
+	w.buf.Write(quotedJSON(name))
+	w.buf.WriteByte(':')
+	w.buf.Write(value)
+}
+
+func (w *objectWriter) close() json.RawMessage {
+	if w.buf.Len() == 0 {
+		return json.RawMessage("{}")
+	}
+	w.buf.WriteByte('}')
+	return w.buf.Bytes()
+}
+
+func quotedJSON(s string) json.RawMessage {
+	text, err := json.Marshal(s)
+	if err != nil { // a string always encodes
+		return json.RawMessage(`""`)
+	}
+	return text
+}
+
+func (p *Provisioner) publicMember(name string, value json.RawMessage) json.RawMessage {
 	name = strings.ToLower(name) // the configuration is read without regard to case
+	if text, secret := secretMembers[name]; secret {
+		return quotedJSON(text)
+	}
 	switch {
 	case hiddenMembers[name]:
 		return nil
-	case secretMembers[name]:
-		return json.RawMessage(`"` + redacted + `"`)
 	case name == "key":
-		return publicKeyMember(value)
+		return p.publicKey(value)
 	}
 	return value
 }
 
-// publicKeyMember takes private parts out of a JWK that should never have had them.
-func publicKeyMember(value json.RawMessage) json.RawMessage {
+// publicKey writes what is public of a JWK anew, so that nothing else of it can pass: no
+// private part that should never have been there, whatever it is called.
+func (p *Provisioner) publicKey(value json.RawMessage) json.RawMessage {
 	jwk, err := keys.ParseJWK(value)
 	if err != nil {
 		return json.RawMessage("null") // what cannot be read cannot be shown to be public
 	}
-	if jwk.IsPublic() {
-		return value
-	}
 	public := jwk.Public()
 	if !public.Valid() {
 		return json.RawMessage("null") // a symmetric key has no public part
+	}
+	if j, ok := p.kind.(*JWK); ok && public.KeyID == "" && j.Key.JSONWebKey != nil {
+		public.KeyID = j.Key.KeyID // which we computed, and tokens must carry
 	}
 	out, err := keys.MarshalJWK(&public)
 	if err != nil {

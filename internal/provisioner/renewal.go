@@ -3,6 +3,7 @@ package provisioner
 import (
 	"crypto/x509"
 	"encoding/base64"
+	"errors"
 	"time"
 
 	"github.com/signet-ca/signet/internal/fault"
@@ -58,7 +59,7 @@ func VerifyRenewal(t *Token, anchors Anchors) (*RenewalProof, error) {
 	if !anchors.Audiences.Accepts(RenewX509, t.Audience, "") {
 		return nil, fault.New(fault.Unproven, "the token is made out to %q, which is no address of this CA to %s", []string(t.Audience), RenewX509)
 	}
-	return &RenewalProof{Leaf: leaf, Once: t.once("renew")}, nil
+	return &RenewalProof{Leaf: leaf, Once: t.once("renew " + keys.CertificateFingerprint(leaf))}, nil
 }
 
 // CheckRenewalIssuer: a renew token is issued by the client software, or under the name of
@@ -85,8 +86,12 @@ func headerChain(t *Token) ([]*x509.Certificate, error) {
 		if err == nil {
 			chain[i], err = x509.ParseCertificate(der)
 		}
+		if err == nil {
+			// The sender chose these keys, and each may be asked to check a signature.
+			err = issue.CheckCost(chain[i].PublicKey)
+		}
 		if err != nil {
-			return nil, fault.Wrap(err, fault.Unproven, "certificate %d in the token's header cannot be read", i+1)
+			return nil, fault.Wrap(errors.New(err.Error()), fault.Unproven, "certificate %d in the token's header cannot be used", i+1)
 		}
 	}
 	return chain, nil

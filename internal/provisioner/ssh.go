@@ -17,10 +17,15 @@ type sshClaim struct {
 	ValidBefore string   `json:"validBefore"`
 }
 
+// wantsSSH reports whether a token is for an SSH certificate.
+func (s *StepClaims) wantsSSH() bool {
+	return s != nil && len(s.SSH) > 0 && string(s.SSH) != "null"
+}
+
 // sshRight reads what a token grants in SSH. Without the claim it grants nothing; an empty
 // object grants the defaults, a user certificate for the subject.
 func (t *Token) sshRight() (*issue.SSHRight, error) {
-	if t.Step == nil || len(t.Step.SSH) == 0 || string(t.Step.SSH) == "null" {
+	if !t.Step.wantsSSH() {
 		return nil, fault.New(fault.Unproven, "the token is not for an SSH certificate (it has no step.ssh claim)")
 	}
 	var c sshClaim
@@ -49,6 +54,9 @@ func (t *Token) sshRight() (*issue.SSHRight, error) {
 		return nil, err
 	}
 	bind, err := t.binding()
-	r.KeySHA256 = bind.RequestSHA256
+	if err == nil && bind.ClientSHA256 != nil {
+		err = fault.New(fault.Denied, "the token is bound to a TLS client certificate (cnf x5t#S256), which SSH certificates do not know")
+	}
+	r.KeySHA256, r.Key, r.KeyThumbprint = bind.RequestSHA256, bind.Key, bind.KeyThumbprint
 	return r, err
 }

@@ -46,6 +46,7 @@ type Header struct {
 	X5CInsecure []string        `json:"x5cInsecure"`
 	SSHPOP      string          `json:"sshpop"`
 	Critical    json.RawMessage `json:"crit"`
+	Base64      json.RawMessage `json:"b64"` // RFC 7797
 }
 
 // TokenClaims are the claims of a token that the CA looks at.
@@ -132,6 +133,9 @@ func ParseToken(raw string, now time.Time) (*Token, error) {
 	}
 	if t.Critical != nil {
 		return nil, badToken(nil, "its header marks extensions as critical (crit) that this CA does not know")
+	}
+	if t.Base64 != nil && string(t.Base64) != "true" {
+		return nil, badToken(nil, "its header says that the payload is not encoded (b64), which tokens are")
 	}
 	if err := strict.Decode(t.payload, &t.TokenClaims); err != nil {
 		return nil, badToken(err, "its claims are no proper JSON object")
