@@ -87,8 +87,10 @@ func rows() []row {
 		{"certificate key", certificateKey},
 		{"certificate needs-renewal", certificateNeedsRenewal},
 		{"certificate sign", certificateSign},
+		{"certificate verify", certificateVerify},
 
 		// revocation lists
+		{"crl inspect", crlInspect},
 
 		// crypto jwk, jwt, jwe, jws, jose
 		{"crypto jwk create", cryptoJWKCreate},

@@ -17,7 +17,8 @@ import (
 var Reasons = []string{"unspecified", "keyCompromise", "cACompromise", "affiliationChanged", "superseded",
 	"cessationOfOperation", "certificateHold", "", "removeFromCRL", "privilegeWithdrawn", "aACompromise"}
 
-func reasonName(code int) string {
+// ReasonName is the name of a reason for revocation.
+func ReasonName(code int) string {
 	if code >= 0 && code < len(Reasons) && Reasons[code] != "" {
 		return Reasons[code]
 	}
@@ -29,7 +30,7 @@ func reasonCode(in cryptobyte.String) ([]string, bool) {
 	if !in.ReadASN1Enum(&code) || !in.Empty() {
 		return nil, false
 	}
-	return one("%s", reasonName(code))
+	return one("%s", ReasonName(code))
 }
 
 // issuingDistributionPoint is RFC 5280, Section 5.2.5.
@@ -174,7 +175,7 @@ func ListJSON(l *x509.RevocationList, verdict Verdict) *List {
 	for _, entry := range l.RevokedCertificateEntries {
 		r := Revoked{SerialNumber: new(big.Int).Set(entry.SerialNumber).String(), RevokedAt: entry.RevocationTime.UTC(), ReasonCode: entry.ReasonCode}
 		if slices.ContainsFunc(entry.Extensions, isReasonCode) {
-			r.Reason = reasonName(entry.ReasonCode)
+			r.Reason = ReasonName(entry.ReasonCode)
 		}
 		out.Revoked = append(out.Revoked, r)
 	}
