@@ -109,7 +109,11 @@ func TestOldAndForeignJWEAreRead(t *testing.T) {
 		}
 		p := strings.Split(compact, ".")
 		general := fmt.Sprintf(`{"protected":%q,"recipients":[{"encrypted_key":%q}],"iv":%q,"ciphertext":%q,"tag":%q}`, p[0], p[1], p[2], p[3], p[4])
-		for form, jwe := range map[string]string{"compact": compact + "\n", "flattened": obj.FullSerialize(), "general": general} {
+		forms := map[string]string{"compact": compact + "\n", "flattened": obj.FullSerialize(), "general": general}
+		if c.count > 10_000 {
+			forms = map[string]string{"compact": compact} // once is slow enough
+		}
+		for form, jwe := range forms {
 			back, err := keys.DecryptJWK([]byte(jwe), []byte("pw"))
 			if err != nil || !keys.SamePublicKey(back.Public().Key, key.Public()) {
 				t.Errorf("%s %s %d %s: %v", c.alg, c.enc, c.count, form, err)
@@ -398,8 +402,8 @@ func TestSEC40_ShortPartsOfJWE(t *testing.T) {
 	secret := &jose.JSONWebKey{Key: []byte(strings.Repeat("k", 32))}
 	rsaKey := &jose.JSONWebKey{Key: made()["RSA"]}
 	for _, alg := range keys.KeyAlgorithms() {
-		for _, enc := range keys.ContentEncryptions() {
-			for n := range 50 {
+		for _, enc := range []jose.ContentEncryption{jose.A256GCM, jose.A128CBC_HS256} {
+			for n := range 30 {
 				part := strings.Repeat("A", n)
 				header := b64(fmt.Sprintf(`{"alg":%q,"enc":%q,"iv":%q,"tag":%q,"p2c":1000,"p2s":%q}`, alg, enc, part, part, part))
 				for _, in := range []string{

@@ -61,6 +61,10 @@ func TestPrivateKeysComeBack(t *testing.T) {
 	}
 	for kind, key := range made() {
 		for form, encode := range forms {
+			encrypted := strings.HasPrefix(form, "encrypted") || form == "JWE"
+			if encrypted && kind != "EC P-256" && (kind != "Ed25519" || form != "encrypted") {
+				continue // what is encrypted doesn't matter to how, and each derivation takes its time
+			}
 			t.Run(kind+"/"+form, func(t *testing.T) {
 				t.Parallel()
 				data, err := encode(key)
@@ -83,7 +87,6 @@ func TestPrivateKeysComeBack(t *testing.T) {
 				if !keys.SamePublicKey(back.Public(), key.Public()) {
 					t.Error("another key came back")
 				}
-				encrypted := strings.HasPrefix(form, "encrypted") || form == "JWE"
 				_, err = keys.ParsePrivate(data, "test", keys.FixedPassword([]byte("wrong")))
 				if encrypted != errors.Is(err, keys.ErrPassword) {
 					t.Errorf("with a wrong password: %v", err)
