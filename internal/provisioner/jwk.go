@@ -22,7 +22,6 @@ type JWK struct {
 	p         *Provisioner
 	algs      []jose.SignatureAlgorithm
 	audiences *Audiences
-	extension *issue.Extension
 }
 
 // PublicJWK is a JSON Web Key that must be public and asymmetric: this one is published.

@@ -2,9 +2,11 @@ package server
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/signet-ca/signet/internal/api"
+	"github.com/signet-ca/signet/internal/store"
 )
 
 // readyTimeout bounds the look at the database.
@@ -19,9 +21,7 @@ func (s *Server) status(ctx context.Context) api.Status {
 		st.Problems = append(st.Problems, p)
 		st.Ready = st.Ready && !p.Fatal
 	}
-	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
-	defer cancel()
-	if err := s.store.Ping(ctx); err != nil {
+	if err := s.pinged.ping(ctx, s.store); err != nil {
 		s.o.Log.ErrorContext(ctx, "database not ready", "err", err)
 		add(api.Problem{Part: "database", Reason: "the database does not answer; the log says why", Fatal: true})
 	}
@@ -40,4 +40,28 @@ func (s *Server) status(ctx context.Context) api.Status {
 		}
 	}
 	return st
+}
+
+// pingEvery is how long the answer of one look at the database serves everybody who asks:
+// the look writes, and anybody may ask.
+const pingEvery = time.Second
+
+// pinged remembers the last look at the database.
+type pinged struct {
+	mu  sync.Mutex // guards what follows, and lets one look at a time
+	at  time.Time
+	err error
+}
+
+func (p *pinged) ping(ctx context.Context, st *store.Store) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if time.Since(p.at) < pingEvery {
+		return p.err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyTimeout) // the answer is for others, too
+	defer cancel()
+	p.err = st.Ping(ctx)
+	p.at = time.Now()
+	return p.err
 }

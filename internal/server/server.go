@@ -48,6 +48,7 @@ type Server struct {
 	ca      *ca.CA
 	metrics *metrics
 	own     *ownCertificate
+	pinged  pinged
 
 	mu        sync.Mutex // one reload at a time; guards what follows
 	current   *setup

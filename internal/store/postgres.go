@@ -41,7 +41,7 @@ func openPostgres(ctx context.Context, d *dialect, c Config) (*database, error) 
 	cfg, err := pgx.ParseConfig(c.DataSource)
 	if err != nil {
 		// The parser's own error quotes the source, password and all.
-		return nil, errors.New("the dataSource of database type postgresql is not understood: it is a URL such as postgresql://user:password@host:5432/database?sslmode=verify-full, or words such as host=... user=... dbname=...")
+		return nil, errors.New("the dataSource of database type postgresql is not understood: it is a URL such as postgresql://user:password@host:5432/database?sslmode=verify-full, or words such as host=db user=ca dbname=ca")
 	}
 	if c.Database != "" {
 		cfg.Database = c.Database

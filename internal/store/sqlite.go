@@ -81,7 +81,8 @@ func openSQLite(ctx context.Context, d *dialect, c Config) (*database, error) {
 		return nil, err
 	}
 	var mode string
-	if err := base.write.QueryRowContext(ctx, "PRAGMA journal_mode = WAL").Scan(&mode); err == nil && mode != "wal" {
+	err = base.write.QueryRowContext(ctx, "PRAGMA journal_mode = WAL").Scan(&mode)
+	if err == nil && mode != "wal" {
 		err = fmt.Errorf("its file system does not support a write-ahead log (journal mode is %q): use a local disk", mode)
 	}
 	if err == nil {
