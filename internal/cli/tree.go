@@ -85,7 +85,9 @@ func rows() []row {
 		{"certificate format", certificateFormat},
 		{"certificate inspect", certificateInspect},
 		{"certificate key", certificateKey},
+		{"certificate lint", certificateLint},
 		{"certificate needs-renewal", certificateNeedsRenewal},
+		{"certificate p12", certificateP12},
 		{"certificate sign", certificateSign},
 		{"certificate verify", certificateVerify},
 

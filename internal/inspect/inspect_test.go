@@ -140,6 +140,7 @@ func FuzzCertificate(f *testing.F) {
 			if v, err := inspect.CertificateJSON(c); err == nil {
 				asJSON(t, v, nil)
 			}
+			_, _ = inspect.LintCertificate(c)
 		}
 		if r, err := x509.ParseCertificateRequest(der); err == nil {
 			check(t, inspect.RequestText(r))
