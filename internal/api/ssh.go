@@ -75,7 +75,7 @@ func (a *API) sshSign(w http.ResponseWriter, r *http.Request) error {
 	}
 	issued, err := a.CA.SignSSH(r.Context(), body.Token, &ca.SSHAsk{
 		SSHAsk: issue.SSHAsk{Key: body.Key.PublicKey, Type: body.Type, KeyID: body.KeyID, Principals: body.Principals,
-			ValidAfter: body.ValidAfter.Moment, ValidBefore: body.ValidBefore.Moment},
+			ValidAfter: body.ValidAfter.Moment, ValidBefore: body.ValidBefore.Moment, Data: dataOf(r, body.TemplateData)},
 		AddUserKey: body.AddUserKey.PublicKey, Identity: body.Identity.CertificateRequest})
 	if err != nil {
 		return err

@@ -2,7 +2,9 @@ package api
 
 import (
 	"crypto/x509"
+	"encoding/json"
 	"math/big"
+	"net"
 	"net/http"
 	"strings"
 
@@ -27,7 +29,8 @@ func (a *API) sign(w http.ResponseWriter, r *http.Request) error {
 		return fault.New(fault.Invalid, "ott is missing; put a token of one of this CA's provisioners there")
 	}
 	issued, err := a.CA.SignX509(r.Context(), body.Token, &issue.X509Ask{
-		Request: csr, NotBefore: body.NotBefore.Moment, NotAfter: body.NotAfter.Moment, Client: clientOf(r)})
+		Request: csr, NotBefore: body.NotBefore.Moment, NotAfter: body.NotAfter.Moment, Client: clientOf(r),
+		Data: dataOf(r, body.TemplateData)})
 	if err != nil {
 		return err
 	}
@@ -146,6 +149,15 @@ func parseSerial(s string) (*big.Int, error) {
 		return nil, fault.New(fault.Invalid, "serial is %q; it must be a positive number, decimal or hexadecimal after 0x", clip(s))
 	}
 	return n, nil
+}
+
+// dataOf is what comes along with a request for templates.
+func dataOf(r *http.Request, user json.RawMessage) issue.Data {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = ""
+	}
+	return issue.Data{User: user, ClientIP: host, RequestID: ca.RequestID(r.Context())}
 }
 
 // clientOf is the verified TLS client certificate of a request; nil if there is none.

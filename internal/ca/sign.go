@@ -90,7 +90,15 @@ func (c *CA) issueX509(ctx context.Context, a *admission, ask *issue.X509Ask) (*
 	if err != nil {
 		return nil, err
 	}
-	return c.sealAndRecord(ctx, a, checked, entry{act: "x509.sign"})
+	return c.sealAndRecord(ctx, a, checked, entry{act: "x509.sign", detail: templateDetail(checked.Template())})
+}
+
+// templateDetail notes in the audit entry by which text a certificate was made.
+func templateDetail(hash string) string {
+	if hash == "" {
+		return ""
+	}
+	return "template sha256:" + hash
 }
 
 // entry is what a record says beyond the certificate itself.

@@ -157,7 +157,7 @@ func (w *sshWork) checkIdentity(ctx context.Context, token string, d *issue.SSHD
 	if err != nil {
 		return nil, err
 	}
-	draft, err := issue.NewIdentity(g, d, ask.Identity, w.now)
+	draft, err := issue.NewIdentity(g, d, &issue.X509Ask{Request: ask.Identity, Data: ask.Data}, w.now)
 	if err != nil {
 		return nil, err
 	}

@@ -40,9 +40,10 @@ type Config struct {
 
 // Signet holds server settings of our own, so that the rest of the file stays exchangeable.
 type Signet struct {
-	StrictPermissions bool `json:"strictPermissions,omitempty" help:"refuse to start, instead of warning, if a private key or this file can be read by others"`
-	AllowLegacyTLS    bool `json:"allowLegacyTLS,omitempty" help:"permit tls.minVersion and tls.maxVersion 1.0 and 1.1"`
-	TrustAnchors      bool `json:"trustAnchors,omitempty" help:"the roots may be certificates that are not self-signed, without a warning"`
+	StrictPermissions  bool `json:"strictPermissions,omitempty" help:"refuse to start, instead of warning, if a private key or this file can be read by others"`
+	AllowLegacyTLS     bool `json:"allowLegacyTLS,omitempty" help:"permit tls.minVersion and tls.maxVersion 1.0 and 1.1"`
+	AllowGetHostByName bool `json:"allowGetHostByName,omitempty" help:"templates may call getHostByName, which sends names to the DNS server"`
+	TrustAnchors       bool `json:"trustAnchors,omitempty" help:"the roots may be certificates that are not self-signed, without a warning"`
 }
 
 // Authority is the part about issuance.

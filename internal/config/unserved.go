@@ -25,8 +25,6 @@ var unservedMembers = []unserved{
 	{"authority.enableAdmin", "administration of provisioners over the network", nil},
 	{"authority.type", "signing by another CA", []string{"softcas"}},
 	{"authority.deploymentType", "deployments linked to a hosted service", []string{"standalone"}},
-	{"authority.provisioners[].options.x509", "certificate templates and name rules of a provisioner", nil},
-	{"authority.provisioners[].options.ssh", "SSH templates and name rules of a provisioner", nil},
 	{"authority.provisioners[].options.webhooks", "webhooks of a provisioner", nil},
 	{"authority.provisioners[].options.wire", "the Wire messenger's settings of a provisioner", nil},
 }

@@ -102,9 +102,14 @@ func hasExtension(exts []pkix.Extension, id asn1.ObjectIdentifier) bool {
 
 // checkNames is the last look at the names: their form, the name constraints of our own
 // issuers, then the rules of the provisioner and of the whole CA.
-func checkNames(p *Profile, commonName string, names allNames) error {
-	if err := checkForms(commonName, names.Names); err != nil {
-		return err
+func checkNames(p *Profile, commonNames []string, names allNames) error {
+	if len(commonNames) == 0 {
+		commonNames = []string{""}
+	}
+	for _, cn := range commonNames {
+		if err := checkForms(cn, names.Names); err != nil {
+			return err
+		}
 	}
 	if err := checkConstraints(p.Authority, names.Names); err != nil {
 		return err
@@ -112,9 +117,14 @@ func checkNames(p *Profile, commonName string, names allNames) error {
 	if p.Policy == nil && p.Authority.Policy == nil {
 		return nil
 	}
-	n := policy.Names{CommonName: commonName, DNS: names.DNS, IPs: names.IPs, Emails: names.Emails, URIs: names.uriStrings(), Other: names.Other}
-	if err := p.Policy.Check(n); err != nil {
-		return err
+	n := policy.Names{DNS: names.DNS, IPs: names.IPs, Emails: names.Emails, URIs: names.uriStrings(), Other: names.Other}
+	for _, n.CommonName = range commonNames {
+		if err := p.Policy.Check(n); err != nil {
+			return err
+		}
+		if err := p.Authority.Policy.Check(n); err != nil {
+			return err
+		}
 	}
-	return p.Authority.Policy.Check(n)
+	return nil
 }

@@ -60,15 +60,21 @@ type Profile struct {
 	Authority        *Authority   // rules of the whole CA
 	TLS              Lifetimes    // X.509 leaves
 	UserSSH, HostSSH Lifetimes    // SSH certificates
-	SSHPolicy        *policy.SSH  // the provisioner\'s own rules for principals; nil allows every one
+	SSHPolicy        *policy.SSH  // the provisioner's own rules for principals; nil allows every one
 	Extension        *Extension   // provisioner extension; nil leaves it out
 	Policy           *policy.X509 // the provisioner's own name rules; nil allows every name
+	X509             X509Style    // what X.509 certificates look like
+	SSH              SSHStyle     // what SSH certificates look like
+	Origin           Origin       // the provisioner, for templates
 	RenewalDisabled  bool         // no renewal, no rekey
 	RenewAfterExpiry bool         // an expired certificate may still be renewed
 }
 
 // Lifetimes bound a certificate's validity. Backdate is allowed on top of Max.
 type Lifetimes struct{ Min, Max, Default time.Duration }
+
+// subjectName is the subject that a template starts from.
+func (g *Grant) subjectName() pkix.Name { return pkix.Name{CommonName: g.Subject} }
 
 // Authority holds the rules that all provisioners of one CA share. Immutable after load.
 type Authority struct {

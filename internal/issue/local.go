@@ -63,7 +63,7 @@ func (d *LocalDraft) Check(issuer *x509.Certificate, now time.Time) (*CheckedX50
 	if issuer != nil {
 		authority.Chain = []*x509.Certificate{issuer}
 	}
-	if err := checkNames(&Profile{Authority: authority}, "", names); err != nil {
+	if err := checkNames(&Profile{Authority: authority}, nil, names); err != nil {
 		return nil, err
 	}
 	for _, cn := range commonNames {

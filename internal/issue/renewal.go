@@ -35,7 +35,7 @@ func NewRenewal(g *Grant, old *x509.Certificate, key crypto.PublicKey, now time.
 	if !cert.NotAfter.After(now) {
 		return nil, fault.New(fault.Denied, "the successor would end at %s, which is past: the old validity of %s is too short, or the issuer is expiring", stamp(cert.NotAfter), length)
 	}
-	return &X509Draft{grant: g, cert: cert, renewal: true}, nil
+	return &X509Draft{grant: g, cert: cert, renewal: true, bounded: true}, nil
 }
 
 // inherited lists the extensions a successor takes over.

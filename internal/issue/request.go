@@ -25,14 +25,20 @@ func admitRequest(g *Grant, ask *X509Ask) error {
 	if cn := r.Subject.CommonName; cn != "" && !slices.Contains(g.CommonNames, cn) {
 		return fault.New(fault.Denied, "the certificate request has the common name %q, but the proof covers %s", cn, quoted(g.CommonNames))
 	}
-	if asksForCA(r) {
+	custom := g.Profile.X509.Custom // whose template decides what of the rest it copies
+	if !custom && asksForCA(r) {
 		return fault.New(fault.Denied, "the certificate request asks for a CA certificate, which the proof does not cover")
+	}
+	if !custom {
+		if err := refuseOtherNames(r); err != nil {
+			return err
+		}
 	}
 	return admitNames(g.Names, r)
 }
 
-func admitNames(granted Names, r *x509.CertificateRequest) error {
-	asked := RequestNames(r)
+// refuseOtherNames: no proof covers names of kinds that we only know to exist.
+func refuseOtherNames(r *x509.CertificateRequest) error {
 	other, err := otherNames(r.Extensions)
 	if err != nil {
 		return err
@@ -40,6 +46,11 @@ func admitNames(granted Names, r *x509.CertificateRequest) error {
 	if len(other) > 0 {
 		return fault.New(fault.Denied, "the certificate request asks for names of kinds the proof does not cover: %s", quoted(other))
 	}
+	return nil
+}
+
+func admitNames(granted Names, r *x509.CertificateRequest) error {
+	asked := RequestNames(r)
 	kinds := []struct {
 		name           string
 		asked, granted []string

@@ -52,7 +52,9 @@ func sealAlgorithm(issuer *x509.Certificate) x509.SignatureAlgorithm {
 // certificates, no root. It is the only line of the house that signs leaves.
 func (l *Local) SealX509(_ context.Context, c *CheckedX509) ([]*x509.Certificate, error) {
 	template := *c.cert
-	template.SignatureAlgorithm = l.alg
+	if template.SignatureAlgorithm == 0 {
+		template.SignatureAlgorithm = l.alg
+	}
 	der, err := x509.CreateCertificate(rand.Reader, &template, l.chain[0], template.PublicKey, l.signer)
 	l.count(err)
 	if err != nil {

@@ -40,17 +40,22 @@ type SSHAsk struct {
 	Principals  []string
 	ValidAfter  Moment // relative to now
 	ValidBefore Moment // relative to now
+	Data        Data   // for templates
 }
 
 // SSHDraft is an SSH certificate nobody has checked yet.
 type SSHDraft struct {
-	grant *Grant
-	cert  *ssh.Certificate
-	limit Lifetimes
+	grant    *Grant
+	cert     *ssh.Certificate
+	limit    Lifetimes
+	template string // hash of the text of the template it came from; "": none
 }
 
 // CheckedSSH is a draft that passed Check. Only an issuer can do something with it.
-type CheckedSSH struct{ cert *ssh.Certificate }
+type CheckedSSH struct {
+	cert     *ssh.Certificate
+	template string
+}
 
 // userExtensions are what a user's session may do (OpenSSH PROTOCOL.certkeys).
 var userExtensions = []string{"permit-X11-forwarding", "permit-agent-forwarding", "permit-port-forwarding", "permit-pty", "permit-user-rc"}
@@ -63,8 +68,36 @@ func NewSSH(g *Grant, ask *SSHAsk, now time.Time) (*SSHDraft, error) {
 	if err := admitSSH(g.SSH, ask, now); err != nil {
 		return nil, err
 	}
-	cert := &ssh.Certificate{Key: ask.Key, KeyId: g.SSH.KeyID, ValidPrincipals: g.SSH.Principals}
-	limit := g.Profile.UserSSH
+	draft, err := contentsSSH(g, ask, now)
+	if err != nil {
+		return nil, err
+	}
+	cert := draft.cert
+	cert.Key = ask.Key
+	draft.limit = g.Profile.UserSSH
+	if cert.CertType == ssh.HostCert {
+		draft.limit = g.Profile.HostSSH
+	}
+	after, before := draft.validity(ask, now)
+	if after.Unix() < 0 || before.Unix() < 0 {
+		return nil, fault.New(fault.Invalid, "an SSH certificate cannot be valid before 1970")
+	}
+	cert.ValidAfter, cert.ValidBefore = uint64(after.Unix()), uint64(before.Unix())
+	return draft, nil
+}
+
+// contentsSSH is the certificate without key, its validity a wish: what the profile's template
+// makes of the grant, or the default.
+func contentsSSH(g *Grant, ask *SSHAsk, now time.Time) (*SSHDraft, error) {
+	if g.Profile.SSH.Template != nil {
+		t := g.Profile.SSH.Template()
+		cert, err := draftSSH(t, g, ask, now)
+		if err != nil {
+			return nil, err
+		}
+		return &SSHDraft{grant: g, cert: cert, template: t.Hash()}, nil
+	}
+	cert := &ssh.Certificate{KeyId: g.SSH.KeyID, ValidPrincipals: g.SSH.Principals}
 	switch g.SSH.Type {
 	case "user":
 		cert.CertType = ssh.UserCert
@@ -73,16 +106,11 @@ func NewSSH(g *Grant, ask *SSHAsk, now time.Time) (*SSHDraft, error) {
 			cert.Extensions[e] = ""
 		}
 	case "host":
-		cert.CertType, limit = ssh.HostCert, g.Profile.HostSSH
+		cert.CertType = ssh.HostCert
 	default:
 		return nil, fault.New(fault.Invalid, "%q is no type of SSH certificate; it is user or host", g.SSH.Type)
 	}
-	after, before := sshValidity(g, ask, limit, now)
-	if after.Unix() < 0 || before.Unix() < 0 {
-		return nil, fault.New(fault.Invalid, "an SSH certificate cannot be valid before 1970")
-	}
-	cert.ValidAfter, cert.ValidBefore = uint64(after.Unix()), uint64(before.Unix())
-	return &SSHDraft{grant: g, cert: cert, limit: limit}, nil
+	return &SSHDraft{grant: g, cert: cert}, nil
 }
 
 // admitSSH compares what the request sets with what the proof grants.
@@ -130,21 +158,27 @@ func sameMoment(a, b Moment) bool {
 	return a.At.Equal(b.At) && a.In == b.In
 }
 
-// sshValidity resolves the wished bounds; both count from now if they are durations.
-func sshValidity(g *Grant, ask *SSHAsk, limit Lifetimes, now time.Time) (after, before time.Time) {
-	pick := func(right, ask Moment) time.Time {
-		if !right.IsZero() {
+// validity resolves the wished bounds: the proof's win over the request's, those over the
+// template's. Durations count from now.
+func (d *SSHDraft) validity(ask *SSHAsk, now time.Time) (after, before time.Time) {
+	g := d.grant
+	pick := func(right, ask Moment, wish uint64) time.Time {
+		switch {
+		case !right.IsZero():
 			return right.From(now)
+		case !ask.IsZero() || wish == 0:
+			return ask.From(now)
 		}
-		return ask.From(now)
+		return time.Unix(int64(min(wish, 1<<40)), 0)
 	}
-	after, before = pick(g.SSH.ValidAfter, ask.ValidAfter), pick(g.SSH.ValidBefore, ask.ValidBefore)
+	after = pick(g.SSH.ValidAfter, ask.ValidAfter, d.cert.ValidAfter)
+	before = pick(g.SSH.ValidBefore, ask.ValidBefore, d.cert.ValidBefore)
 	backdate := time.Duration(0)
 	if after.IsZero() {
 		after, backdate = now, g.Profile.Authority.Backdate
 	}
 	if before.IsZero() {
-		before = earliest(after.Add(limit.Default), g.NotAfter)
+		before = earliest(after.Add(d.limit.Default), g.NotAfter)
 	}
 	return after.Add(-backdate).UTC().Truncate(time.Second), before.UTC().Truncate(time.Second)
 }
@@ -184,7 +218,7 @@ func (d *SSHDraft) Check(now time.Time) (*CheckedSSH, error) {
 		}
 		c.Serial = binary.BigEndian.Uint64(b[:])
 	}
-	return &CheckedSSH{cert: c}, nil
+	return &CheckedSSH{cert: c, template: d.template}, nil
 }
 
 func (d *SSHDraft) checkValidity(now time.Time) error {

@@ -56,6 +56,10 @@ func (l *LocalSSH) SealSSH(_ context.Context, c *CheckedSSH) (*ssh.Certificate, 
 // Type is "user" or "host".
 func (c *CheckedSSH) Type() string { return SSHType(c.cert) }
 
+// Template is the SHA-256 of the text of the template the certificate came from, in hex; ""
+// if it came from none.
+func (c *CheckedSSH) Template() string { return c.template }
+
 // SSHType names the type of an SSH certificate: "user", "host", or "unknown".
 func SSHType(c *ssh.Certificate) string {
 	switch c.CertType {

@@ -7,20 +7,27 @@ import (
 	"github.com/signet-ca/signet/internal/fault"
 )
 
-// validity resolves the wished bounds against the profile and the proof.
+// validity resolves the wished bounds against the profile and the proof. The request's
+// wishes win over the template's.
 //
 // A wished begin is relative to now; without one, now is taken and the backdate subtracted
 // at the very end. A wished end given as a duration counts from the begin before that
 // subtraction. An end nobody wished for is cut to the proof's and to the issuer's end; an
 // explicit wish beyond either is refused by checkValidity.
-func validity(g *Grant, ask *X509Ask, now time.Time) (notBefore, notAfter time.Time) {
+func validity(g *Grant, ask *X509Ask, wish span, now time.Time) (notBefore, notAfter time.Time) {
 	p := g.Profile
 	notBefore = ask.NotBefore.From(now)
+	if notBefore.IsZero() {
+		notBefore = wish.begin
+	}
 	backdate := time.Duration(0)
 	if notBefore.IsZero() {
 		notBefore, backdate = now, p.Authority.Backdate
 	}
 	notAfter = ask.NotAfter.From(notBefore)
+	if notAfter.IsZero() {
+		notAfter = wish.end
+	}
 	if notAfter.IsZero() {
 		notAfter = notBefore.Add(p.TLS.Default)
 		notAfter = earliest(notAfter, g.NotAfter)
@@ -28,6 +35,9 @@ func validity(g *Grant, ask *X509Ask, now time.Time) (notBefore, notAfter time.T
 	}
 	return notBefore.Add(-backdate).UTC().Truncate(time.Second), notAfter.UTC().Truncate(time.Second)
 }
+
+// span is a validity that a template wishes for; a zero bound is left open.
+type span struct{ begin, end time.Time }
 
 // earliest is the earlier of two times, where a zero limit bounds nothing.
 func earliest(t, limit time.Time) time.Time {

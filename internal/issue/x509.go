@@ -20,19 +20,23 @@ type X509Ask struct {
 	NotBefore Moment                   // relative to now
 	NotAfter  Moment                   // relative to the resolved begin
 	Client    *x509.Certificate        // TLS client certificate of the request; may be nil
+	Data      Data                     // for templates
 }
 
 // X509Draft is a certificate nobody has checked yet.
 type X509Draft struct {
-	grant   *Grant
-	cert    *x509.Certificate // to be signed; PublicKey set
-	renewal bool
+	grant    *Grant
+	cert     *x509.Certificate // to be signed; PublicKey set
+	template *X509Template     // it came from; nil: none
+	renewal  bool              // its contents are those of an old certificate
+	bounded  bool              // its length was decided elsewhere
 }
 
 // CheckedX509 is a draft that passed Check. Only an issuer can do something with it.
 type CheckedX509 struct {
-	cert  *x509.Certificate
-	names Names
+	cert     *x509.Certificate
+	names    Names
+	template string // hash of the template's text; "": none
 }
 
 // CheckRequest verifies a request's own signature (RFC 2986), so that nobody gets a
@@ -51,8 +55,9 @@ func CheckRequest(r *x509.CertificateRequest) error {
 	return nil
 }
 
-// NewX509 drafts the default leaf from a grant: the subject and the names come from the
-// grant, the key from the request, which may name no more than the grant covers.
+// NewX509 drafts a leaf from a grant: the default one, whose subject and names come from the
+// grant, or what the profile's template makes of it. The key is that of the request, which
+// may name no more than the grant covers.
 func NewX509(g *Grant, ask *X509Ask, now time.Time) (*X509Draft, error) {
 	if g == nil || g.Profile == nil || g.Profile.Authority == nil {
 		return nil, fault.New(fault.Denied, "nothing was granted")
@@ -60,8 +65,11 @@ func NewX509(g *Grant, ask *X509Ask, now time.Time) (*X509Draft, error) {
 	if err := admitRequest(g, ask); err != nil {
 		return nil, err
 	}
+	if g.Profile.X509.Template != nil {
+		return newTemplated(g, ask, now)
+	}
 	cert := &x509.Certificate{
-		Subject:        pkix.Name{CommonName: g.Subject},
+		Subject:        g.subjectName(),
 		DNSNames:       g.Names.DNS,
 		IPAddresses:    g.Names.IPs,
 		EmailAddresses: g.Names.Emails,
@@ -77,8 +85,27 @@ func NewX509(g *Grant, ask *X509Ask, now time.Time) (*X509Draft, error) {
 	if err := addExtension(cert, g.Profile.Extension); err != nil {
 		return nil, err
 	}
-	cert.NotBefore, cert.NotAfter = validity(g, ask, now)
+	cert.NotBefore, cert.NotAfter = validity(g, ask, span{}, now)
 	return &X509Draft{grant: g, cert: cert}, nil
+}
+
+// newTemplated drafts what the template says. Key, provisioner extension and defaults of the
+// authority come after it, so that nothing in it can change them.
+func newTemplated(g *Grant, ask *X509Ask, now time.Time) (*X509Draft, error) {
+	t := g.Profile.X509.Template()
+	cert, err := draftX509(t, g, ask, now)
+	if err != nil {
+		return nil, err
+	}
+	cert.PublicKey = ask.Request.PublicKey
+	if len(cert.RawSubject) == 0 {
+		fillSubject(&cert.Subject, &g.Profile.Authority.Subject)
+	}
+	if err := addExtension(cert, g.Profile.Extension); err != nil {
+		return nil, err
+	}
+	cert.NotBefore, cert.NotAfter = validity(g, ask, span{cert.NotBefore, cert.NotAfter}, now)
+	return &X509Draft{grant: g, cert: cert, template: t}, nil
 }
 
 // leafUsage is the key usage of a leaf: RSA keys may also transport keys.
@@ -138,10 +165,11 @@ func (d *X509Draft) Check(now time.Time) (*CheckedX509, error) {
 	if err := CheckKey(d.cert.PublicKey); err != nil {
 		return nil, err
 	}
-	if d.cert.IsCA {
-		return nil, fault.New(fault.Denied, "this would be a CA certificate, which this way never issues")
+	commonNames, err := d.settle(a)
+	if err != nil {
+		return nil, err
 	}
-	if d.renewal {
+	if d.bounded {
 		if err := checkIssuerBounds(a, d.cert.NotBefore, d.cert.NotAfter); err != nil {
 			return nil, err
 		}
@@ -152,10 +180,29 @@ func (d *X509Draft) Check(now time.Time) (*CheckedX509, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkNames(d.grant.Profile, d.cert.Subject.CommonName, names); err != nil {
+	if err := checkNames(d.grant.Profile, commonNames, names); err != nil {
 		return nil, err
 	}
 	return d.complete(names.Names)
+}
+
+// settle gives the certificate the form in which it is signed and lists its common names.
+func (d *X509Draft) settle(a *Authority) ([]string, error) {
+	if d.renewal { // what an older version put into its certificates may be renewed
+		if d.cert.IsCA {
+			return nil, fault.New(fault.Denied, "this would be a CA certificate, which is never renewed")
+		}
+		return settleSubject(d.cert)
+	}
+	var issuer *x509.Certificate
+	if len(a.Chain) > 0 {
+		issuer = a.Chain[0]
+	}
+	names, err := Settle(d.cert, issuer, d.template != nil && d.template.AllowsCA())
+	if err != nil && fault.Of(err) == nil {
+		return nil, fault.New(fault.Denied, "this subject cannot be certified: %v", err)
+	}
+	return names, err
 }
 
 // complete adds what only a checked certificate gets: a serial number and the identifiers
@@ -176,7 +223,11 @@ func (d *X509Draft) complete(names Names) (*CheckedX509, error) {
 		}
 		cert.SubjectKeyId = skid
 	}
-	return &CheckedX509{cert: cert, names: names}, nil
+	checked := &CheckedX509{cert: cert, names: names}
+	if d.template != nil {
+		checked.template = d.template.Hash()
+	}
+	return checked, nil
 }
 
 // NewSerial draws a serial number: positive, 127 random bits, so that its DER never takes
@@ -196,6 +247,10 @@ func NewSerial() (*big.Int, error) {
 
 // Subject is the common name the certificate would carry.
 func (c *CheckedX509) Subject() string { return c.cert.Subject.CommonName }
+
+// Template is the SHA-256 of the text of the template the certificate came from, in hex; ""
+// if it came from none.
+func (c *CheckedX509) Template() string { return c.template }
 
 // Names are those of the certificate as it would be signed.
 func (c *CheckedX509) Names() Names { return c.names }

@@ -45,14 +45,6 @@ type Provisioner struct {
 	claims   Resolved
 }
 
-// Options shape the certificates of one provisioner.
-type Options struct {
-	X509     json.RawMessage `json:"x509,omitempty"`
-	SSH      json.RawMessage `json:"ssh,omitempty"`
-	Webhooks json.RawMessage `json:"webhooks,omitempty"`
-	Wire     json.RawMessage `json:"wire,omitempty"`
-}
-
 // plain has the members of a Provisioner without its methods.
 type plain Provisioner
 
@@ -128,6 +120,9 @@ func (p *Provisioner) open(env *Env) error {
 	}
 	p.claims = claims
 	p.profile = profileOf(env, claims)
+	if err := p.openOptions(env); err != nil {
+		return fmt.Errorf("provisioner %q: %w", p.Name, err)
+	}
 	if err := row.open(p, env); err != nil {
 		return fmt.Errorf("provisioner %q: %w", p.Name, err)
 	}
@@ -142,6 +137,10 @@ type Env struct {
 	Authority *issue.Authority
 	Claims    Resolved   // the authority's claims
 	Audiences *Audiences // what tokens may be addressed to
+
+	Home               string      // directory below which template files are
+	AllowGetHostByName bool        // templates may look up names
+	Warn               func(error) // told of edits of template files that cannot be used; nil tells nobody
 
 	SSHUserKeys, SSHHostKeys []ssh.PublicKey // CA keys whose certificates prove possession
 }

@@ -110,7 +110,10 @@ func (s *Server) newState(l *loaded) (*ca.State, error) {
 		return nil, err
 	}
 	audiences := provisioner.NewAudiences(cfg.DNSNames)
-	env := &provisioner.Env{Authority: authority, Claims: claims, Audiences: audiences}
+	env := &provisioner.Env{Authority: authority, Claims: claims, Audiences: audiences,
+		Home: s.o.Home, AllowGetHostByName: cfg.Signet != nil && cfg.Signet.AllowGetHostByName,
+		Warn: func(err error) { s.o.Log.Warn("template file", "err", err) },
+	}
 	if l.ssh != nil {
 		env.SSHUserKeys, env.SSHHostKeys = l.ssh.UserKeys, l.ssh.HostKeys
 	}
@@ -170,6 +173,9 @@ func (s *Server) openProvisioners(all []*provisioner.Provisioner, env *provision
 		if err := p.Open(env); err != nil {
 			disabled = append(disabled, err)
 			s.o.Log.Warn("provisioner disabled", "provisioner", p.Name, "type", p.Type, "err", err)
+		}
+		for _, w := range p.Warnings() {
+			s.o.Log.Warn("configuration", "warning", w)
 		}
 	}
 	if s.o.Strict && len(disabled) > 0 {

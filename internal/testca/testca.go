@@ -55,6 +55,7 @@ type Setup struct {
 	Authority    func(*issue.Authority)
 	State        func(*ca.State) // the last word before the state is in force
 	CRL          *ca.CRLSettings
+	Home         string // where template files are looked for
 	Observe      func(ca.Event)
 }
 
@@ -189,7 +190,7 @@ func (c *CA) NewState(bend ...func(*Setup)) *ca.State {
 		s.Authority(authority)
 	}
 	c.Authority = authority
-	env := &provisioner.Env{Authority: authority, Claims: claims, Audiences: provisioner.NewAudiences(s.DNSNames)}
+	env := &provisioner.Env{Authority: authority, Claims: claims, Audiences: provisioner.NewAudiences(s.DNSNames), Home: s.Home}
 	state := &ca.State{
 		Roots: []*x509.Certificate{c.Root}, Issuer: issuer, Authority: authority, Audiences: env.Audiences,
 		Provisioners: c.provisioners(&s, env), Claims: claims, CRL: s.CRL,

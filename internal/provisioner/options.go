@@ -1,0 +1,163 @@
+package provisioner
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/signet-ca/signet/internal/issue"
+	"github.com/signet-ca/signet/internal/policy"
+)
+
+// Options shape the certificates of one provisioner.
+type Options struct {
+	X509     *X509Options    `json:"x509,omitempty" help:"template and name rules of X.509 certificates"`
+	SSH      *SSHOptions     `json:"ssh,omitempty" help:"template and name rules of SSH certificates"`
+	Webhooks json.RawMessage `json:"webhooks,omitempty" help:"servers of the operator that are asked before a certificate is signed"`
+	Wire     json.RawMessage `json:"wire,omitempty" help:"settings of the Wire messenger"`
+}
+
+// X509Options are options.x509.
+type X509Options struct {
+	issue.TemplateConfig
+	policy.X509Config
+}
+
+// SSHOptions are options.ssh.
+type SSHOptions struct {
+	issue.TemplateConfig
+	policy.SSHConfig
+}
+
+// openOptions compiles templates and rules into the profile. What is wrong with one of them
+// disables the provisioner: certificates without them would be others than the operator
+// wants.
+func (p *Provisioner) openOptions(env *Env) error {
+	p.profile.Origin = issue.Origin{Name: p.Name, Type: p.Type}
+	if p.Options == nil {
+		return nil
+	}
+	if o := p.Options.X509; o != nil {
+		if err := p.openX509(o, env); err != nil {
+			return fmt.Errorf("options.x509: %w", err)
+		}
+	}
+	if o := p.Options.SSH; o != nil {
+		if err := p.openSSH(o, env); err != nil {
+			return fmt.Errorf("options.ssh: %w", err)
+		}
+	}
+	return nil
+}
+
+func (p *Provisioner) place(kind string, env *Env) issue.TemplatePlace {
+	return issue.TemplatePlace{Name: p.Name + "/" + kind, Home: env.Home, AllowGetHostByName: env.AllowGetHostByName, Warn: env.Warn}
+}
+
+func (p *Provisioner) openX509(o *X509Options, env *Env) error {
+	rules, err := policy.NewX509(&o.X509Config)
+	if err != nil {
+		return err
+	}
+	p.profile.Policy = rules
+	current, err := o.OpenX509(p.place("x509", env))
+	if err != nil {
+		return err
+	}
+	p.profile.X509 = issue.X509Style{Template: current, Custom: o.Custom(), Constants: o.TemplateData}
+	replaced, err := overridden(o.TemplateData, "Subject", "SANs")
+	if err != nil {
+		return err
+	}
+	if current == nil && replaced {
+		t := issue.DefaultX509Template(issue.TemplateLeaf)
+		p.profile.X509.Template = func() *issue.X509Template { return t }
+	}
+	return nil
+}
+
+func (p *Provisioner) openSSH(o *SSHOptions, env *Env) error {
+	rules, err := policy.NewSSH(&o.SSHConfig)
+	if err != nil {
+		return err
+	}
+	p.profile.SSHPolicy = rules
+	current, err := o.OpenSSH(p.place("ssh", env))
+	if err != nil {
+		return err
+	}
+	p.profile.SSH = issue.SSHStyle{Template: current, Custom: o.Custom(), Constants: o.TemplateData}
+	replaced, err := overridden(o.TemplateData, "Type", "KeyID", "Principals", "Extensions", "CriticalOptions")
+	if err != nil {
+		return err
+	}
+	if current == nil && replaced {
+		t := issue.DefaultSSHTemplate(issue.TemplateSSH)
+		p.profile.SSH.Template = func() *issue.SSHTemplate { return t }
+	}
+	return nil
+}
+
+// overridden reports whether templateData replaces something that a default template prints.
+// Only then must the default template run at all.
+func overridden(constants json.RawMessage, printed ...string) (bool, error) {
+	own, err := issue.TemplateData(constants)
+	if err != nil {
+		return false, err
+	}
+	for _, name := range printed {
+		if _, ok := own[name]; ok {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// Warnings are what an operator should know about an opened provisioner: templates that can
+// be broken out of, names that callers choose.
+func (p *Provisioner) Warnings() []string {
+	if p.Options == nil || p.disabled != nil || p.profile == nil {
+		return nil
+	}
+	var all []string
+	say := func(format string, args ...any) {
+		all = append(all, fmt.Sprintf("provisioner %q: ", p.Name)+fmt.Sprintf(format, args...))
+	}
+	if o := p.Options.X509; o != nil {
+		if p.profile.X509.Custom {
+			t := p.profile.X509.Template()
+			for _, w := range t.Lint() {
+				say("%s", w)
+			}
+			if uses := t.Untrusted(); len(uses) > 0 {
+				say("its X.509 template uses %s, which the caller chooses freely; without rules in options.x509.allow any name may come out", uses)
+			}
+			if t.AllowsCA() {
+				say("its X.509 template contains isCA, so it may issue CA certificates")
+			}
+		}
+		p.warnOverridden("options.x509", o.TemplateData, say)
+	}
+	if o := p.Options.SSH; o != nil {
+		if p.profile.SSH.Custom {
+			t := p.profile.SSH.Template()
+			for _, w := range t.Lint() {
+				say("%s", w)
+			}
+			if uses := t.Untrusted(); len(uses) > 0 {
+				say("its SSH template uses %s, which the caller chooses freely; without rules in options.ssh any principal may come out", uses)
+			}
+		}
+		p.warnOverridden("options.ssh", o.TemplateData, say)
+	}
+	return all
+}
+
+func (p *Provisioner) warnOverridden(where string, constants json.RawMessage, say func(string, ...any)) {
+	own, err := issue.TemplateData(constants)
+	if err != nil {
+		return
+	}
+	for _, name := range issue.OverriddenVariables(own) {
+		say("%s.templateData replaces the variable %s, which says what was proven", where, name)
+	}
+}
