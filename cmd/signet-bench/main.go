@@ -26,6 +26,9 @@ type options struct {
 	warmUp   time.Duration
 	duration time.Duration
 	dir      string
+	profile  string
+
+	floorDir, floorAddress string // be the floor instead
 }
 
 func main() {
@@ -45,6 +48,9 @@ func parseOptions() (*options, error) {
 	flag.DurationVar(&o.warmUp, "warm-up", 2*time.Second, "load before the clock runs")
 	flag.DurationVar(&o.duration, "duration", 10*time.Second, "length of each run")
 	flag.StringVar(&o.dir, "dir", "", "where the CA is made; its disk is part of what is measured (default: a temporary directory)")
+	flag.StringVar(&o.floorDir, "serve-floor", "", "be the floor: serve the CA in this folder (for the benchmark itself)")
+	flag.StringVar(&o.floorAddress, "address", "", "where the floor listens")
+	flag.StringVar(&o.profile, "profile", "", "write a CPU profile of the server under the last load to this file")
 	flag.Parse()
 	for _, s := range strings.Split(clients, ",") {
 		n, err := strconv.Atoi(strings.TrimSpace(s))
@@ -61,21 +67,32 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if o.floorDir != "" {
+		return serveFloor(o.floorDir, o.floorAddress)
+	}
 	target, err := startTarget(ctx, o)
 	if err != nil {
 		return err
 	}
 	defer target.stop()
+	bare, err := startFloor(ctx, o)
+	if err != nil {
+		return fmt.Errorf("start the floor: %w", err)
+	}
+	defer bare.stop()
 	fmt.Printf("healthy %d ms after start, %.1f MB resident when idle\n\n", target.startup.Milliseconds(), float64(target.idle)/1e6)
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(out, "operation\tclients\tper second\tp50 ms\tp95 ms\tp99 ms\terrors\tserver CPU s/1000\tpeak MB\t")
-	for _, n := range o.clients {
-		r, err := target.load(ctx, n, o.warmUp, o.duration)
+	fmt.Fprintln(out, "operation\tclients\tper second\tp50 ms\tp95 ms\tp99 ms\terrors\tserver CPU s/1000\tfloors\tpeak MB\t")
+	for i, n := range o.clients {
+		if o.profile != "" && i == len(o.clients)-1 {
+			go target.profileTo(o.profile, o.warmUp, o.duration)
+		}
+		r, floor, err := compare(ctx, target, bare, n, o)
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(out, "x509-sign\t%d\t%.0f\t%.2f\t%.2f\t%.2f\t%d\t%.3f\t%.1f\t\n", n, r.perSecond(),
-			r.quantile(.50), r.quantile(.95), r.quantile(.99), r.errors, r.cpuPer1000(), float64(r.peak)/1e6)
+		fmt.Fprintf(out, "x509-sign\t%d\t%.0f\t%.2f\t%.2f\t%.2f\t%d\t%.3f\t%.2f\t%.1f\t\n", n, r.perSecond(),
+			r.quantile(.50), r.quantile(.95), r.quantile(.99), r.errors, r.cpuPer1000(), r.cpuPer1000()/floor.cpuPer1000(), float64(r.peak)/1e6)
 		if err := out.Flush(); err != nil {
 			return err
 		}

@@ -24,14 +24,15 @@ import (
 
 // target is a running server and what its clients need.
 type target struct {
-	cmd     *exec.Cmd
-	dir     string
-	url     string
-	roots   *x509.CertPool
-	key     crypto.Signer // of the JWK provisioner
-	kid     string
-	startup time.Duration // from start to the first good health answer
-	idle    int64         // resident bytes before any load
+	cmd      *exec.Cmd
+	dir      string
+	url      string
+	roots    *x509.CertPool
+	key      crypto.Signer // of the JWK provisioner
+	kid      string
+	startup  time.Duration // from start to the first good health answer
+	idle     int64         // resident bytes before any load
+	profiles string        // where the server serves profiles of itself
 }
 
 const provisionerName = "bench"
@@ -50,37 +51,76 @@ func startTarget(ctx context.Context, o *options) (*target, error) {
 	return t, nil
 }
 
+// start makes a CA and serves it.
 func (t *target) start(ctx context.Context, signet string) error {
+	profiles, err := freePort()
+	if err != nil {
+		return err
+	}
+	if err := t.create(ctx, signet); err != nil {
+		return err
+	}
+	t.profiles = "127.0.0.1:" + profiles
+	cmd := exec.Command(signet, "serve", "--password-file", t.passwordFile(), "--quiet")
+	cmd.Env = append(os.Environ(), "SIGNETPATH="+t.dir, "SIGNET_PROF_ADDR="+t.profiles)
+	return t.launch(ctx, cmd)
+}
+
+// startFloor makes a CA and has this program serve it as the floor.
+func startFloor(ctx context.Context, o *options) (*target, error) {
+	dir, err := os.MkdirTemp(o.dir, "signet-floor-")
+	if err != nil {
+		return nil, err
+	}
+	t := &target{dir: dir}
+	self, err := os.Executable()
+	if err == nil {
+		err = t.create(ctx, o.signet)
+	}
+	if err == nil {
+		err = t.launch(ctx, exec.Command(self, "-serve-floor", t.dir, "-address", strings.TrimPrefix(t.url, "https://")))
+	}
+	if err != nil {
+		t.stop()
+		return nil, err
+	}
+	return t, nil
+}
+
+func (t *target) passwordFile() string { return filepath.Join(t.dir, "password") }
+
+// create makes a CA in the target's folder.
+func (t *target) create(ctx context.Context, signet string) error {
 	port, err := freePort()
 	if err != nil {
 		return err
 	}
 	t.url = "https://localhost:" + port
-	password := filepath.Join(t.dir, "password")
-	if err := os.WriteFile(password, []byte(keys.RandomAlphanumeric(32)), 0o600); err != nil {
+	if err := os.WriteFile(t.passwordFile(), []byte(keys.RandomAlphanumeric(32)), 0o600); err != nil {
 		return err
 	}
-	env := append(os.Environ(), "SIGNETPATH="+t.dir)
 	init := exec.CommandContext(ctx, signet, "ca", "init", "--name", "Bench", "--dns", "localhost", "--address", "127.0.0.1:"+port,
-		"--provisioner", provisionerName, "--password-file", password)
-	init.Env = env
+		"--provisioner", provisionerName, "--password-file", t.passwordFile())
+	init.Env = append(os.Environ(), "SIGNETPATH="+t.dir)
 	if out, err := init.CombinedOutput(); err != nil {
 		return fmt.Errorf("ca init: %w\n%s", err, out)
 	}
-	if err := t.readKeys(password); err != nil {
-		return err
-	}
-	t.cmd = exec.Command(signet, "serve", "--password-file", password, "--quiet")
+	return t.readKeys(t.passwordFile())
+}
+
+// launch starts the server and waits until it is healthy.
+func (t *target) launch(ctx context.Context, cmd *exec.Cmd) error {
 	log, err := os.Create(filepath.Join(t.dir, "server.log"))
 	if err != nil {
 		return err
 	}
 	defer log.Close() // the server has its own
-	t.cmd.Env, t.cmd.Stderr = env, log
+	cmd.Stderr = log
 	begin := time.Now()
-	if err := t.cmd.Start(); err != nil {
+	if err := cmd.Start(); err != nil {
 		return err
 	}
+	t.cmd = cmd
 	if err := t.waitHealthy(ctx); err != nil {
 		return err
 	}
@@ -203,4 +243,23 @@ func (t *target) cpu() time.Duration {
 	system, _ := strconv.ParseInt(fields[12], 10, 64)
 	const ticks = 100 // USER_HZ on every Linux we know
 	return time.Duration(user+system) * time.Second / ticks
+}
+
+// profileTo takes a CPU profile of the server while the clock runs.
+func (t *target) profileTo(file string, warmUp, duration time.Duration) {
+	time.Sleep(warmUp)
+	resp, err := http.Get(fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", t.profiles, max(1, int(duration.Seconds())-1)))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "profile:", err)
+		return
+	}
+	defer resp.Body.Close()
+	out, err := os.Create(file)
+	if err == nil {
+		_, err = out.ReadFrom(resp.Body)
+		err = errors.Join(err, out.Close())
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "profile:", err)
+	}
 }

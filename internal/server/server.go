@@ -74,6 +74,9 @@ func Run(ctx context.Context, o Options) error {
 		}
 		defer os.Remove(o.PIDFile)
 	}
+	if err := s.profile(); err != nil {
+		return err
+	}
 	work, stop := context.WithCancel(ctx)
 	var jobs sync.WaitGroup
 	jobs.Go(func() { s.ca.Maintain(work) })
