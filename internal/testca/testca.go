@@ -87,7 +87,7 @@ func New(t testing.TB, bend ...func(*Setup)) *CA {
 	c.Key = P256(t)
 	c.KeyID = Thumbprint(&c.Key.PublicKey)
 	c.openStore()
-	c.Office = ca.New(ca.Options{Store: c.Store, Log: c.logger(), Started: s.Started, Observe: s.Observe}, c.NewState())
+	c.Office = ca.New(ca.Options{Store: c.Store, Log: c.Logger(), Started: s.Started, Observe: s.Observe}, c.NewState())
 	c.server = sync.OnceValue(c.serve)
 	return c
 }
@@ -99,7 +99,8 @@ func (c *CA) In(t testing.TB) *CA {
 	return &seen
 }
 
-func (c *CA) logger() *slog.Logger {
+// Logger writes into Log.
+func (c *CA) Logger() *slog.Logger {
 	return slog.New(slog.NewJSONHandler(c.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
@@ -109,7 +110,7 @@ func (c *CA) openStore() {
 	if c.setup.Durable {
 		config = store.Config{Type: "sqlite", DataSource: filepath.Join(c.t.TempDir(), "signet.db")}
 	}
-	db, err := store.Open(context.Background(), config, c.logger())
+	db, err := store.Open(context.Background(), config, c.Logger())
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -221,7 +222,7 @@ func (c *CA) provisioners(s *Setup, env *provisioner.Env) *provisioner.List {
 			c.t.Fatalf("provisioner %s: %v", object, err)
 		}
 		if err := p.Open(env); err != nil {
-			c.logger().Warn("provisioner disabled", "provisioner", p.Name, "err", err)
+			c.Logger().Warn("provisioner disabled", "provisioner", p.Name, "err", err)
 		}
 		all = append(all, p)
 	}
@@ -276,7 +277,7 @@ func coordinates(key *ecdsa.PublicKey) (x, y string) {
 
 // api is the door the server opens.
 func (c *CA) api() *api.API {
-	return &api.API{CA: c.Office, Log: c.logger(), Version: "0.0.0-test",
+	return &api.API{CA: c.Office, Log: c.Logger(), Version: "0.0.0-test",
 		TLS: func() *api.TLSOptions {
 			return &api.TLSOptions{CipherSuites: []string{"TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"}, MinVersion: "1.2", MaxVersion: "1.3"}
 		},
