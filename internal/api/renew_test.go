@@ -132,8 +132,8 @@ func TestRenewTokens(t *testing.T) {
 		{"another issuer", h, one(testca.Claim("iss", "somebody")), 401},
 		{"no issuer", h, one(testca.NoClaim("iss")), 401},
 		{"no expiry", h, one(testca.NoClaim("exp")), 401},
-		{"expired", h, one(testca.At(now.Add(-7 * time.Minute))), 401},
-		{"not yet valid", h, one(testca.At(now.Add(2 * time.Minute))), 401},
+		{"expired", h, one(testca.At(now.Add(-15 * time.Minute))), 401},
+		{"not yet valid", h, one(testca.At(now.Add(10 * time.Minute))), 401},
 		{"signed by another key", h, one(testca.SignedBy(testca.P256(t), "ES256")), 401},
 		{"signed by the provisioner", h, one(testca.SignedBy(c.Key, "ES256")), 401},
 		{"no certificate", h, one(testca.NoHead("x5cInsecure")), 401},
@@ -336,7 +336,9 @@ func TestWhatProvisionersSayAboutRenewal(t *testing.T) {
 		c := testca.New(t)
 		h := c.Issue("web")
 		key := testca.P256(t)
-		c.Reload(func(s *testca.Setup) { s.Provisioners = []string{testca.JWKProvisioner(testca.Provisioner, &key.PublicKey, nil)} })
+		c.Reload(func(s *testca.Setup) {
+			s.Provisioners = []string{testca.JWKProvisioner(testca.Provisioner, &key.PublicKey, nil)}
+		})
 		renew(c, h).Want(201)
 		renewBy(c, c.RenewToken(h)).Want(201)
 	})
@@ -347,7 +349,9 @@ func TestWhatProvisionersSayAboutRenewal(t *testing.T) {
 		key := testca.P256(t)
 		c.Reload(func(s *testca.Setup) { s.Provisioners = []string{testca.JWKProvisioner("else", &key.PublicKey, nil)} })
 		renew(c, h).Want(401)
-		c.Reload(func(s *testca.Setup) { s.Provisioners = []string{`{"type":"OIDC","name":"` + testca.Provisioner + `"}`} })
+		c.Reload(func(s *testca.Setup) {
+			s.Provisioners = []string{`{"type":"OIDC","name":"` + testca.Provisioner + `"}`}
+		})
 		renew(c, h).Want(401)
 		renewBy(c, c.RenewToken(h)).Want(401)
 	})

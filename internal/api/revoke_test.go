@@ -204,7 +204,7 @@ func TestRevocationTokens(t *testing.T) {
 	c.Post("/revoke", revocation("12345", token)).Want(403)
 	c.Post("/revoke", revocation(serialOf(h), c.RevokeToken(serialOf(h), testca.SignedBy(testca.P256(t), "ES256")))).Want(401)
 	c.Post("/revoke", revocation(serialOf(h), token)).Want(200)
-	c.Post("/revoke", revocation(serialOf(h), token)).Want(401)                       // used
+	c.Post("/revoke", revocation(serialOf(h), token)).Want(401)                      // used
 	c.Post("/revoke", revocation(serialOf(h), c.RevokeToken(serialOf(h)))).Want(400) // revoked already
 	c.Do(testca.Call{Method: http.MethodPost, Path: "/revoke", As: h, Body: revocation(serialOf(h), "")}).Want(400)
 	// http-api Section 12, item 17: nothing renews it any more.

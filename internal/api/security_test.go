@@ -81,7 +81,9 @@ func TestSEC10_RequestsCannotWidenTheGrant(t *testing.T) {
 	upn := append([]byte{0x06, 0x0a, 0x2b, 0x06, 0x01, 0x04, 0x01, 0x82, 0x37, 0x14, 0x02, 0x03, 0xa0, byte(len(utf8("root@corp")))}, utf8("root@corp")...)
 	id := append([]byte{0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x08, 0x03, 0xa0, 0x07, 0x30, 0x05}, asn1String(t, asn1.TagUTF8String, "abc")...)
 	san := func(names ...asn1.RawValue) func(*x509.CertificateRequest) {
-		return func(r *x509.CertificateRequest) { r.ExtraExtensions = []pkix.Extension{testca.SANExtension(t, names...)} }
+		return func(r *x509.CertificateRequest) {
+			r.ExtraExtensions = []pkix.Extension{testca.SANExtension(t, names...)}
+		}
 	}
 	web := testca.GeneralName(2, false, []byte("web"))
 	extension := func(oid asn1.ObjectIdentifier, critical bool, value []byte) func(*x509.CertificateRequest) {
