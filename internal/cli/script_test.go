@@ -40,6 +40,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"freeport":  freePort,
+			"quickca":   quickCA,
 			"waitready": waitReady,
 			"mode":      mode,
 			"setfile":   setFile,
