@@ -37,7 +37,7 @@ func (e *Env) keeperKey(ctx context.Context, kms, name string) (*pluginKey, erro
 		return nil, err
 	}
 	if k.public, err = keys.ParsePublic(text); err != nil {
-		return nil, fmt.Errorf("read the public key of %s: %w", name, err)
+		return nil, fmt.Errorf("read the public key of %s: %w", k.label(), err)
 	}
 	return k, nil
 }
@@ -64,7 +64,7 @@ func (k *pluginKey) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]
 	}
 	signature, err := base64.StdEncoding.DecodeString(string(bytes.TrimSpace(text)))
 	if err != nil {
-		return nil, fmt.Errorf("read the signature of %s: it is no base64", k.name)
+		return nil, fmt.Errorf("read the signature of %s: it is no base64", k.label())
 	}
 	return signature, nil
 }
@@ -80,9 +80,19 @@ func (k *pluginKey) run(stdin []byte, verb string, flags ...string) ([]byte, err
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(stdin), &out, &complaint
 	if err := cmd.Run(); err != nil {
 		why := strings.TrimSpace(complaint.String())
-		return nil, fmt.Errorf("%s with the key %s by %s: %w: %s", verb, k.name, k.path, err, printable(why[:min(len(why), 500)]))
+		return nil, fmt.Errorf("%s %s %s: %w: %s", k.path, verb, k.label(), err, printable(why[:min(len(why), 500)]))
 	}
 	return out.Bytes(), nil
+}
+
+// label names the key in messages: its URI without attributes that may be secret (RFC 7512,
+// Section 2.4).
+func (k *pluginKey) label() string {
+	name, _, _ := strings.Cut(k.name, "?")
+	if before, _, found := strings.Cut(name, "pin-"); found {
+		return before + "..."
+	}
+	return name
 }
 
 // signingKey reads a private key from a file, or opens it at its keeper if kms says which.

@@ -84,11 +84,13 @@ func rows() []row {
 		{"certificate fingerprint", certificateFingerprint},
 		{"certificate format", certificateFormat},
 		{"certificate inspect", certificateInspect},
+		{"certificate install", certificateInstall},
 		{"certificate key", certificateKey},
 		{"certificate lint", certificateLint},
 		{"certificate needs-renewal", certificateNeedsRenewal},
 		{"certificate p12", certificateP12},
 		{"certificate sign", certificateSign},
+		{"certificate uninstall", certificateUninstall},
 		{"certificate verify", certificateVerify},
 
 		// revocation lists

@@ -1,5 +1,5 @@
-// Package truststore puts root certificates into the machine's trust store and takes them
-// out again.
+// Package truststore puts root certificates into the trust stores of a machine and takes
+// them out again: the system's own, that of Java, and those of Firefox and its kin.
 package truststore
 
 import (
@@ -27,6 +27,12 @@ type Store struct {
 	// Root stands in for the root of the file system, for images that are being built and
 	// for tests; then nothing but files below it is touched, and Run alone runs programs.
 	Root string
+
+	// JavaHome is the installation of Java; "" is the one whose keytool is found first.
+	JavaHome string
+
+	// UserHome is the home directory whose Firefox is meant.
+	UserHome string
 
 	// Run runs a program with standard input; nil: run it, by sudo where rights are missing.
 	Run func(ctx context.Context, stdin []byte, program string, args ...string) error
@@ -68,10 +74,12 @@ func (s *Store) Install(ctx context.Context, cert *x509.Certificate, prefix stri
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(s.Root, l.dir, fileName(cert, prefix, l.ending))
-	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, data) {
-		return path, s.run(ctx, nil, l.refresh[0], l.refresh[1:]...)
+	dir := filepath.Join(s.Root, l.dir)
+	// A second file with the same certificate would outlive the removal of the first.
+	if held, err := find(dir, cert); err == nil {
+		return held[0], s.run(ctx, nil, l.refresh[0], l.refresh[1:]...)
 	}
+	path := filepath.Join(dir, fileName(cert, prefix, l.ending))
 	if err := s.write(ctx, path, data); err != nil {
 		return "", err
 	}
@@ -94,14 +102,16 @@ func (s *Store) Uninstall(ctx context.Context, cert *x509.Certificate) (where st
 	if err != nil {
 		return "", err
 	}
-	path, err := find(filepath.Join(s.Root, l.dir), cert)
+	held, err := find(filepath.Join(s.Root, l.dir), cert)
 	if err != nil {
 		return "", err
 	}
-	if err := s.remove(ctx, path); err != nil {
-		return "", err
+	for _, path := range held {
+		if err := s.remove(ctx, path); err != nil {
+			return "", err
+		}
 	}
-	return path, s.run(ctx, nil, l.refresh[0], l.refresh[1:]...)
+	return strings.Join(held, ", "), s.run(ctx, nil, l.refresh[0], l.refresh[1:]...)
 }
 
 const keychain = "/Library/Keychains/System.keychain"
@@ -129,11 +139,12 @@ func fileName(cert *x509.Certificate, prefix, ending string) string {
 	return strings.TrimLeft(plain[:min(len(plain), longest)], ".") + "_" + hex.EncodeToString(sum[:8]) + ending
 }
 
-// find looks for the file that holds a certificate and nothing else.
-func find(dir string, cert *x509.Certificate) (string, error) {
+// find looks for the files that hold a certificate and nothing else.
+func find(dir string, cert *x509.Certificate) ([]string, error) {
+	var held []string
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return "", fmt.Errorf("read trust store: %w", err)
+		return nil, fmt.Errorf("read trust store: %w", err)
 	}
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
@@ -143,10 +154,13 @@ func find(dir string, cert *x509.Certificate) (string, error) {
 		}
 		block, rest := pem.Decode(data)
 		if block != nil && bytes.Equal(block.Bytes, cert.Raw) && len(bytes.TrimSpace(rest)) == 0 {
-			return path, nil
+			held = append(held, path)
 		}
 	}
-	return "", fmt.Errorf("find certificate in %s: %w", dir, fs.ErrNotExist)
+	if len(held) == 0 {
+		return nil, fmt.Errorf("find certificate in %s: %w", dir, fs.ErrNotExist)
+	}
+	return held, nil
 }
 
 // write makes a file that everybody may read.
@@ -188,16 +202,20 @@ func (s *Store) withFile(data []byte, use func(path string) error) error {
 }
 
 func (s *Store) run(ctx context.Context, stdin []byte, program string, args ...string) error {
-	if s.Run != nil {
-		return s.Run(ctx, stdin, program, args...)
-	}
-	if s.Root != "" {
+	if s.Run == nil && s.Root != "" {
 		return nil // the image's own programs are not ours to run
 	}
-	command := append([]string{program}, args...)
-	if os.Geteuid() > 0 {
+	return s.runAs(ctx, os.Geteuid() > 0, stdin, append([]string{program}, args...))
+}
+
+// runAs runs a program of this machine, by sudo if it needs the rights of root.
+func (s *Store) runAs(ctx context.Context, sudo bool, stdin []byte, command []string) error {
+	if s.Run != nil {
+		return s.Run(ctx, stdin, command[0], command[1:]...)
+	}
+	if sudo {
 		if _, err := exec.LookPath("sudo"); err != nil {
-			return fmt.Errorf("run %s: this needs the rights of root, and sudo is not installed", program)
+			return fmt.Errorf("run %s: this needs the rights of root, and sudo is not installed", command[0])
 		}
 		command = append([]string{"sudo", "--"}, command...)
 	}
