@@ -35,6 +35,9 @@ func (s *siteFlags) openLocal(ctx context.Context, env *Env) (*authority, error)
 	if err != nil {
 		return nil, err
 	}
+	if len(cfg.Root) == 0 || len(cfg.DNSNames) == 0 {
+		return nil, fmt.Errorf("%s names no root or no host name, so nothing can be done with --offline", file)
+	}
 	root, err := rootFingerprint(cmp.Or(s.ca.root, cfg.Root[0]))
 	if err != nil {
 		return nil, err
