@@ -9,7 +9,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -23,30 +25,39 @@ const (
 // while connections live.
 type listener struct {
 	address string
-	socket  net.Listener
+	passed  []*net.TCPListener // sockets of the service manager, one of which may be ours
+	log     *slog.Logger
 	server  *http.Server
 	handler atomic.Pointer[http.Handler]
 	tls     atomic.Pointer[tls.Config] // nil: plain HTTP
-	log     *slog.Logger
-	done    chan struct{}
+	socket  net.Listener
+	serving sync.WaitGroup // the loop that accepts
 }
 
-// listen binds an address; a socket that systemd passed for it is taken over.
-func listen(address string, passed []net.Listener, log *slog.Logger) (*listener, error) {
-	l := &listener{address: address, log: log, done: make(chan struct{})}
-	for _, p := range passed {
-		if p.Addr().String() == address || samePort(p.Addr().String(), address) {
-			l.socket = p
+// listen binds an address; a socket that the service manager passed for it is taken over.
+func listen(address string, passed []*net.TCPListener, log *slog.Logger) (*listener, error) {
+	l := &listener{address: address, passed: passed, log: log}
+	return l, l.bind()
+}
+
+func (l *listener) bind() (err error) {
+	for _, p := range l.passed {
+		if bound := p.Addr().String(); bound == l.address || samePort(bound, l.address) {
+			l.socket, err = duplicate(p)
+			return err
 		}
 	}
-	if l.socket == nil {
-		socket, err := net.Listen("tcp", address)
-		if err != nil {
-			return nil, fmt.Errorf("listen on %s: %w; is another server using the port, or does it need more rights?", address, err)
-		}
-		l.socket = socket
+	l.socket, err = net.Listen("tcp", l.address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("listen on %s: another program uses this port: %w", l.address, err)
 	}
-	return l, nil
+	if errors.Is(err, syscall.EACCES) {
+		return fmt.Errorf("listen on %s: ports below 1024 need the capability CAP_NET_BIND_SERVICE: %w", l.address, err)
+	}
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", l.address, err)
+	}
+	return nil
 }
 
 // samePort matches ":443" against the "[::]:443" of a bound socket.
@@ -57,9 +68,9 @@ func samePort(bound, wanted string) bool {
 }
 
 // set swaps what the listener serves; connections stay.
-func (l *listener) set(h http.Handler, config *tls.Config) {
-	l.handler.Store(&h)
-	l.tls.Store(config)
+func (l *listener) set(r role) {
+	l.handler.Store(&r.handler)
+	l.tls.Store(r.tls)
 }
 
 // start begins to answer. TLS settings are looked up at each handshake, the handler at each
@@ -71,33 +82,57 @@ func (l *listener) start() {
 		MaxHeaderBytes: maxHeader,
 		ErrorLog:       log.New(handshakeLog{l.log}, "", 0),
 	}
-	serve := l.server.Serve
 	if current := l.tls.Load(); current != nil {
 		l.server.TLSConfig = &tls.Config{
 			NextProtos:         []string{"h2", "http/1.1"},
 			GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return l.tls.Load(), nil },
 			GetCertificate:     current.GetCertificate,
 		}
+	}
+	l.accept()
+}
+
+func (l *listener) accept() {
+	serve, socket := l.server.Serve, l.socket
+	if l.server.TLSConfig != nil {
 		serve = func(socket net.Listener) error { return l.server.ServeTLS(socket, "", "") }
 	}
-	go func() {
-		defer close(l.done)
-		if err := serve(l.socket); err != nil && !errors.Is(err, http.ErrServerClosed) {
+	l.serving.Go(func() {
+		if err := serve(socket); err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 			l.log.Error("listener ended", "address", l.address, "err", err)
 		}
-	}()
+	})
+}
+
+// release frees the address for an overlapping one. Connections go on; reopen takes it back.
+func (l *listener) release() {
+	_ = l.socket.Close()
+	l.serving.Wait()
+}
+
+func (l *listener) reopen() {
+	if err := l.bind(); err != nil {
+		l.log.Error("the listener is lost", "address", l.address, "err", err)
+		return
+	}
+	l.accept()
 }
 
 // drain stops accepting and waits for the requests under way.
-func (l *listener) drain(ctx context.Context) {
-	if l.server == nil {
-		_ = l.socket.Close()
-		return
-	}
-	if err := l.server.Shutdown(ctx); err != nil {
+func (l *listener) drain() {
+	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+	defer cancel()
+	if err := l.server.Shutdown(ctx); err != nil && !errors.Is(err, net.ErrClosed) {
 		_ = l.server.Close()
 	}
-	<-l.done
+	l.serving.Wait()
+}
+
+// overlaps reports whether two addresses cannot be bound at the same time.
+func (l *listener) overlaps(address string) bool {
+	_, have, err1 := net.SplitHostPort(l.address)
+	_, want, err2 := net.SplitHostPort(address)
+	return err1 == nil && err2 == nil && have == want
 }
 
 // handshakeLog takes what net/http says about broken connections: of no interest unless

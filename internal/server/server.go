@@ -3,13 +3,11 @@ package server
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"strconv"
 	"sync"
@@ -53,13 +51,14 @@ type Server struct {
 	mu        sync.Mutex // one reload at a time; guards what follows
 	current   *setup
 	listeners map[string]*listener // by role: tls, insecure, metrics
-	passed    []net.Listener
+	passed    []*net.TCPListener
+	retiring  sync.WaitGroup // listeners that a reload closed and whose requests go on
 }
 
 // Run serves until the context ends, then drains and closes. It returns nil after a clean
 // stop.
 func Run(ctx context.Context, o Options) error {
-	s := &Server{o: o, started: time.Now(), notify: newNotifier(o.Getenv), listeners: map[string]*listener{}, passed: passedSockets(o.Getenv)}
+	s := &Server{o: o, started: time.Now(), notify: newNotifier(o.Getenv), listeners: map[string]*listener{}, passed: passedSockets(o.Getenv, o.Log)}
 	if err := s.open(ctx); err != nil {
 		return err
 	}
@@ -120,42 +119,13 @@ func (s *Server) openOn(ctx context.Context, cfg *loaded) error {
 	if err := s.mount(next); err != nil {
 		return err
 	}
-	opened, _, err := s.rebind(next)
+	m, err := s.rebind(next.roles)
 	if err != nil {
 		return err
 	}
-	s.current = next
-	for role, l := range opened {
-		s.listeners[role] = l
-		l.set(next.roles[role].handler, next.roles[role].tls)
-		l.start()
-	}
+	s.swap(next, m)
+	warnUnused(s.passed, s.listeners, s.o.Log)
 	return nil
-}
-
-// rebind opens the sockets a setup wants and the server does not have yet, and names those
-// it no longer wants. On any failure everything just opened is closed again.
-func (s *Server) rebind(next *setup) (opened map[string]*listener, gone []string, err error) {
-	opened = map[string]*listener{}
-	for name, r := range next.roles {
-		if have := s.listeners[name]; have != nil && have.address == r.address {
-			continue
-		}
-		l, err := listen(r.address, s.passed, s.o.Log)
-		if err != nil {
-			for _, l := range opened {
-				_ = l.socket.Close()
-			}
-			return nil, nil, err
-		}
-		opened[name] = l
-	}
-	for name := range s.listeners {
-		if r, wanted := next.roles[name]; !wanted || r.address != s.listeners[name].address {
-			gone = append(gone, name)
-		}
-	}
-	return opened, gone, nil
 }
 
 // Reload builds and checks a whole new state from the configuration file, then swaps it in.
@@ -184,35 +154,14 @@ func (s *Server) reload(ctx context.Context) error {
 	if err := s.mount(next); err != nil {
 		return err
 	}
-	opened, gone, err := s.rebind(next)
+	m, err := s.rebind(next.roles)
 	if err != nil {
 		return err
 	}
-	s.swap(next, opened, gone)
-	return nil
-}
-
-func (s *Server) swap(next *setup, opened map[string]*listener, gone []string) {
 	s.ca.Swap(next.state)
 	s.own.set(next.own)
-	for _, name := range gone {
-		old := s.listeners[name]
-		delete(s.listeners, name)
-		go func() {
-			ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
-			defer cancel()
-			old.drain(ctx)
-		}()
-	}
-	for name, l := range s.listeners {
-		l.set(next.roles[name].handler, next.roles[name].tls)
-	}
-	for name, l := range opened {
-		s.listeners[name] = l
-		l.set(next.roles[name].handler, next.roles[name].tls)
-		l.start()
-	}
-	s.current = next
+	s.swap(next, m)
+	return nil
 }
 
 // reloadOnRequest reloads at each request for it until the context ends.
@@ -238,13 +187,10 @@ func (s *Server) reloadOnRequest(ctx context.Context) {
 func (s *Server) drain() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
-	defer cancel()
-	var all sync.WaitGroup
 	for _, l := range s.listeners {
-		all.Go(func() { l.drain(ctx) })
+		s.retiring.Go(l.drain)
 	}
-	all.Wait()
+	s.retiring.Wait()
 }
 
 // watchdog tells the supervisor that the server can still reach its store.
@@ -263,11 +209,4 @@ func (s *Server) watchdog(ctx context.Context) {
 			s.notify.send("WATCHDOG=1")
 		}
 	}
-}
-
-// role is what one listener serves.
-type role struct {
-	address string
-	handler http.Handler
-	tls     *tls.Config
 }
