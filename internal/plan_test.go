@@ -431,3 +431,25 @@ func parameters(fn *ast.FuncDecl) int {
 	}
 	return n
 }
+
+// A dependency is named with its reason in the documentation, or it is not taken.
+func TestDependenciesAreNamed(t *testing.T) {
+	t.Parallel()
+	mod, err := os.ReadFile("../go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile("../docs/dependencies.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(mod)) {
+		words := strings.Fields(strings.TrimPrefix(strings.TrimSpace(line), "require "))
+		if len(words) != 2 || !strings.HasPrefix(words[1], "v") || strings.Contains(line, "// indirect") {
+			continue
+		}
+		if !strings.Contains(string(page), "`"+words[0]+"`") {
+			t.Errorf("%s is not named in docs/dependencies.md", words[0])
+		}
+	}
+}
