@@ -109,7 +109,7 @@ func (c *CA) publishNext(ctx context.Context, state *State) error {
 	} else if last != nil {
 		previous = last.Number
 	}
-	entries, err := c.revokedEntries(ctx, now)
+	entries, covers, err := c.revokedEntries(ctx, now)
 	if err != nil {
 		return fmt.Errorf("read the revocations: %w", err)
 	}
@@ -130,12 +130,22 @@ func (c *CA) publishNext(ctx context.Context, state *State) error {
 		return err
 	}
 	list := &store.CRL{Issuer: issuer, Number: previous + 1, ThisUpdate: now, NextUpdate: next, DER: der}
-	return c.store.Update(ctx, func(tx *store.Tx) error { return tx.PutCRL(list, previous) })
+	return c.store.Update(ctx, func(tx *store.Tx) error {
+		if err := tx.PutCRL(list, previous); err != nil {
+			return err
+		}
+		return tx.SetRevision(coveredTopic(issuer), covers)
+	})
 }
 
-func (c *CA) revokedEntries(ctx context.Context, now time.Time) (entries []x509.RevocationListEntry, err error) {
-	err = c.store.View(ctx, func(tx *store.Tx) error {
+// revokedEntries is what belongs on a list, and the revision of the revocations that it
+// holds at least: the number is read before the rows.
+func (c *CA) revokedEntries(ctx context.Context, now time.Time) (entries []x509.RevocationListEntry, covers int64, err error) {
+	err = c.store.View(ctx, func(tx *store.Tx) (err error) {
 		entries = nil
+		if covers, err = tx.Revision(revocationsTopic); err != nil {
+			return err
+		}
 		for r, err := range tx.Revocations("x509") {
 			if err != nil {
 				return err
@@ -151,7 +161,7 @@ func (c *CA) revokedEntries(ctx context.Context, now time.Time) (entries []x509.
 		}
 		return nil
 	})
-	return entries, err
+	return entries, covers, err
 }
 
 // distributionPoint is the issuing distribution point extension with one URI (RFC 5280,

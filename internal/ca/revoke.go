@@ -82,6 +82,12 @@ func (c *CA) revoke(ctx context.Context, a *admission, ask RevokeAsk, r *store.R
 		} else if err != nil {
 			return err
 		}
+		if crl := a.state.CRL; crl != nil && crl.OnRevoke {
+			// Should this server die before the list is out, another one makes it.
+			if err := tx.Bump(revocationsTopic); err != nil {
+				return err
+			}
+		}
 		return tx.AddAudit(store.Audit{At: now, Act: "x509.revoke", Provisioner: name, Subject: a.grant.Subject,
 			Serial: r.Serial, RequestID: RequestID(ctx), Detail: ask.Reason})
 	})

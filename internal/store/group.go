@@ -110,7 +110,13 @@ func (q *queue) close() {
 // The change may be run more than once and must not keep its Tx, call Update, or wait for
 // anything: others wait behind it. If ctx ends before its turn, nothing is written.
 func (s *Store) Update(ctx context.Context, change func(*Tx) error) error {
-	return s.explain(ctx, "write", s.update(ctx, change))
+	if s.observe == nil {
+		return s.explain(ctx, "write", s.update(ctx, change))
+	}
+	began := time.Now()
+	err := s.explain(ctx, "write", s.update(ctx, change))
+	s.observe("write", time.Since(began), err)
+	return err
 }
 
 func (s *Store) update(ctx context.Context, change func(*Tx) error) error {

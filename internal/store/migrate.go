@@ -17,48 +17,58 @@ import (
 //go:embed migrations/*.sql
 var migrationFiles embed.FS
 
-// migrate brings the schema up to this program's version. Migrations only go forward.
-func migrate(ctx context.Context, d *dialect, base *database) (err error) {
+// schemaVersion is the number of the last file in migrations.
+const schemaVersion = 2
+
+// migrate brings the schema up to this program's version, unless that is forbidden.
+// Migrations only go forward. It returns what the operator should know.
+func migrate(ctx context.Context, d *dialect, base *database, forbidden bool) (note string, err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("prepare database %s: %w", base.name, d.advise(base.redact(err)))
 		}
 	}()
-	if d.exclusive != nil {
+	if d.exclusive != nil && !forbidden {
 		release, err := d.exclusive(ctx, base.write)
 		if err != nil {
-			return err
+			return "", err
 		}
 		defer func() { err = errors.Join(err, release()) }()
 	}
 	for attempt := 1; ; attempt++ {
-		err = up(ctx, d, base)
-		if err == nil || attempt == 5 || ctx.Err() != nil || d.advice(err) != "" {
-			return err
+		note, err = up(ctx, d, base, forbidden)
+		if err == nil || attempt == 5 || ctx.Err() != nil || d.advice(err) != "" || errors.Is(err, errVersion) {
+			return note, err
 		}
 		// Another process may have migrated the same file between our look and our step.
 		time.Sleep(20 * time.Millisecond)
 	}
 }
 
-func up(ctx context.Context, d *dialect, base *database) error {
+// errVersion is a schema that this program can't work with. Trying again is of no use.
+var errVersion = errors.New("the schema does not fit")
+
+func up(ctx context.Context, d *dialect, base *database, forbidden bool) (note string, err error) {
 	// Made anew for each attempt: a provider whose first look failed does not look again.
 	p, err := goose.NewProvider(d.goose, base.write, worded{d, base}, goose.WithDisableGlobalRegistry(true))
 	if err != nil {
-		return err
+		return "", err
 	}
 	have, known, err := p.GetVersions(ctx)
-	if err != nil {
-		return err
-	}
-	if have > known {
-		return fmt.Errorf("its schema has version %d and this program knows up to %d: a newer program wrote it; run that one, or restore a backup made before the upgrade", have, known)
-	}
-	if have == known {
-		return nil
+	switch {
+	case err != nil:
+		return "", err
+	case have > known+1:
+		return "", fmt.Errorf("%w: it has version %d and this program works with up to %d: a newer program wrote it; run that one, or restore a backup made before the upgrade", errVersion, have, known+1)
+	case have == known+1:
+		return fmt.Sprintf("its schema has version %d, one newer than this program's: upgrade this server too", have), nil
+	case have == known:
+		return "", nil
+	case forbidden:
+		return "", fmt.Errorf("%w: it has version %d and this program needs %d: a migration is due, and --no-migrate forbids it; run `signet db migrate`, or start once without --no-migrate", errVersion, have, known)
 	}
 	_, err = p.Up(ctx)
-	return err
+	return "", err
 }
 
 // worded is the migration files with a dialect's own words in place of those in braces.

@@ -239,6 +239,8 @@ func mysqlTrouble(err error) trouble {
 		return crowded
 	case 1034, 1194, 1712:
 		return damaged
+	case 1146, 1054, 1049:
+		return foreign
 	}
 	return none
 }

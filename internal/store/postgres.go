@@ -147,7 +147,8 @@ func postgresCode(err error) string {
 }
 
 func postgresLost(err error) bool {
-	return oneOf(postgresTrouble(err), away, stopping, readOnly)
+	// 0A000: a statement prepared before a migration that changed its result.
+	return oneOf(postgresTrouble(err), away, stopping, readOnly) || postgresCode(err) == "0A000"
 }
 
 func postgresTrouble(err error) trouble {
@@ -170,6 +171,8 @@ func postgresTrouble(err error) trouble {
 		return contended
 	case oneOf(code, "58030", "XX001", "XX002"):
 		return damaged
+	case oneOf(code, "42P01", "42703"):
+		return foreign
 	}
 	return none
 }

@@ -186,6 +186,10 @@ func sqliteWords(err error) string {
 		return "the CA's database is read-only; nothing was issued or changed: its operator has to make it writable"
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
 		return "the CA's database is damaged: its operator has to restore it from a backup"
+	case sqlite3.SQLITE_ERROR:
+		if said := err.Error(); strings.Contains(said, "no such table") || strings.Contains(said, "no such column") {
+			return foreignWords
+		}
 	}
 	return ""
 }

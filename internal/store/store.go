@@ -8,6 +8,7 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -44,13 +45,38 @@ type Store struct {
 	readers *pool
 	queue   *queue
 	writer  *writer
+	id      string // tells this open store apart from the other servers'
+	observe func(act string, took time.Duration, err error)
 	lastID  atomic.Int64
 	close   func() error // once
 }
 
+// Option is what an opener wants different.
+type Option func(*options)
+
+type options struct {
+	noMigrate bool
+	observe   func(act string, took time.Duration, err error)
+}
+
+// NoMigrate refuses a database whose schema is older than this program's, instead of
+// bringing it up to date.
+func NoMigrate() Option { return func(o *options) { o.noMigrate = true } }
+
+// Observe is told of each View and Update ("read", "write"): how long it took, with the
+// wait for its turn, and how it ended. It is called from many goroutines.
+func Observe(f func(act string, took time.Duration, err error)) Option {
+	return func(o *options) { o.observe = f }
+}
+
 // Open opens the database, creating it when it is missing, and brings its schema up to
-// this program's version. It refuses one that a newer program has written.
-func Open(ctx context.Context, c Config, log *slog.Logger) (*Store, error) {
+// this program's version. A schema one version newer is taken as it is, so that servers
+// can be upgraded one after the other; one newer than that is refused.
+func Open(ctx context.Context, c Config, log *slog.Logger, opts ...Option) (*Store, error) {
+	var o options
+	for _, set := range opts {
+		set(&o)
+	}
 	d, ok := dialects[strings.ToLower(c.Type)]
 	if !ok {
 		return nil, fmt.Errorf("database type %q is not known: use sqlite, postgresql, mysql or memory", c.Type)
@@ -62,9 +88,13 @@ func Open(ctx context.Context, c Config, log *slog.Logger) (*Store, error) {
 	if base.warning != "" {
 		log.Warn("database "+base.name+": "+base.warning, "act", "open")
 	}
-	if err := migrate(ctx, d, base); err != nil {
+	note, err := migrate(ctx, d, base, o.noMigrate)
+	if err != nil {
 		base.close()
 		return nil, err
+	}
+	if note != "" {
+		log.Warn("database "+base.name+": "+note, "act", "open")
 	}
 	s := &Store{
 		dialect: d,
@@ -72,6 +102,8 @@ func Open(ctx context.Context, c Config, log *slog.Logger) (*Store, error) {
 		base:    base,
 		readers: newPool(d, base.read),
 		queue:   newQueue(),
+		id:      rand.Text(),
+		observe: o.observe,
 	}
 	s.writer = newWriter(s)
 	s.close = sync.OnceValue(s.shut)
@@ -106,13 +138,38 @@ func beat(tx *Tx) error {
 	if err == nil && n == 0 {
 		return errors.New("the database lacks its heartbeat row: it was altered by hand")
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return tx.versionFits()
+}
+
+// versionFits finds a schema that was changed under a running server.
+func (tx *Tx) versionFits() error {
+	var have int64
+	if err := tx.row("SELECT max(version_id) FROM goose_db_version", nil, &have); err != nil {
+		return fmt.Errorf("look at the version of the schema: %w", err)
+	}
+	if have > schemaVersion+1 || have < schemaVersion {
+		return fault.New(fault.Unavailable, "the CA's database has schema version %d, this server works with %d and %d: run a program that fits", have, schemaVersion, schemaVersion+1)
+	}
+	return nil
 }
 
 // View runs read, which sees everything committed before. Each of its reads stands for
 // itself: a commit between two of them shows in the second. It must not call View again,
 // which may wait for this one.
 func (s *Store) View(ctx context.Context, read func(*Tx) error) error {
+	if s.observe == nil {
+		return s.view(ctx, read)
+	}
+	began := time.Now()
+	err := s.view(ctx, read)
+	s.observe("read", time.Since(began), err)
+	return err
+}
+
+func (s *Store) view(ctx context.Context, read func(*Tx) error) error {
 	ss, err := s.readers.take(ctx)
 	if err != nil {
 		return s.explain(ctx, "read", err)

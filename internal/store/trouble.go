@@ -27,6 +27,7 @@ const (
 	crowded           // out of connections or memory
 	contended         // others hold what we need
 	damaged           // data can't be read
+	foreign           // tables or columns are not there
 )
 
 // transportTrouble looks at an error that is not the server's own.
@@ -42,6 +43,9 @@ func transportTrouble(err error) trouble {
 	return none
 }
 
+// foreignWords is for callers, on every database.
+const foreignWords = "the CA's database is not as this version needs it; nothing was handed out: its operator has to restore or migrate it"
+
 // serverWords is for callers of the CA.
 func serverWords(t trouble) string {
 	switch t {
@@ -55,6 +59,8 @@ func serverWords(t trouble) string {
 		return "the CA's database is overloaded; nothing was handed out: try again"
 	case damaged:
 		return "the CA's database is damaged: its operator has to restore it"
+	case foreign:
+		return foreignWords
 	}
 	return ""
 }
@@ -76,6 +82,8 @@ func serverAdvice(t trouble) string {
 		return "another program holds locks on the tables for long"
 	case damaged:
 		return "the server can't read its data: look at its log"
+	case foreign:
+		return "tables or columns are missing: the database was altered by hand, or belongs to another program"
 	}
 	return ""
 }
