@@ -22,7 +22,7 @@ type serveFlags struct {
 	passwordFile, sshHostPasswordFile, sshUserPasswordFile, issuerPasswordFile string
 	resolver, token, pidFile                                                   string
 	acmeHTTPPort, acmeTLSPort                                                  int
-	acmeStrictFQDN, insecure, strict                                           bool
+	acmeStrictFQDN, insecure, strict, noMigrate                                bool
 }
 
 func (f *serveFlags) register(fs *flags) {
@@ -38,6 +38,7 @@ func (f *serveFlags) register(fs *flags) {
 	fs.Bool(&f.acmeStrictFQDN, "acme-strict-fqdn", "resolve names of ACME challenges as absolute names")
 	fs.Bool(&f.insecure, "insecure", "allow the flags that weaken validation")
 	fs.Bool(&f.strict, "strict", "refuse to start over unknown members and disabled provisioners")
+	fs.Bool(&f.noMigrate, "no-migrate", "refuse to start, instead of changing it, if the database's schema is older than this program's")
 	fs.Insecure("acme-http-port", "acme-tls-port")
 }
 
@@ -108,7 +109,7 @@ func runServer(ctx context.Context, env *Env, f *serveFlags, args []string) erro
 	}
 	err = server.Run(ctx, server.Options{
 		ConfigFile: file, Home: env.Home.Path(), Password: password, SSHUserPassword: sshUser, SSHHostPassword: sshHost, Prompt: env.password(ctx, "", "password-file"),
-		Strict: f.strict, Quiet: env.quiet, PIDFile: f.pidFile, Version: Version(),
+		Strict: f.strict, NoMigrate: f.noMigrate, Quiet: env.quiet, PIDFile: f.pidFile, Version: Version(),
 		Context: context, Stderr: env.Stderr, Log: log, Getenv: env.Getenv, Reload: reload,
 	})
 	if err != nil {

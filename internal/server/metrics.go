@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/signet-ca/signet/internal/ca"
+	"github.com/signet-ca/signet/internal/fault"
 )
 
 // metrics are the counters of one process; they live through reloads. Names that existing
@@ -24,6 +25,7 @@ type metrics struct {
 	requests  *prometheus.HistogramVec
 	panics    prometheus.Counter
 	reloads   *prometheus.CounterVec
+	database  *prometheus.HistogramVec
 }
 
 func newMetrics(started time.Time, state func() *ca.State) *metrics {
@@ -44,6 +46,8 @@ func newMetrics(started time.Time, state func() *ca.State) *metrics {
 		Help: "Time to answer a request", Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}, []string{"endpoint", "status"})
 	m.panics = prometheus.NewCounter(prometheus.CounterOpts{Namespace: "step_ca", Name: "http_panics_total", Help: "Panics caught in handlers"})
 	m.reloads = prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "step_ca", Name: "reloads_total", Help: "Reloads of the configuration"}, []string{"success"})
+	m.database = prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: "signet", Name: "database_duration_seconds",
+		Help: "Time that reads and durable writes of the database took, the wait for their turn included", Buckets: []float64{.00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, 1, 5}}, []string{"act", "success"})
 	for act, help := range map[string]string{
 		"ssh_signed":   "SSH certificates signed",
 		"ssh_renewed":  "SSH certificates renewed",
@@ -58,7 +62,7 @@ func newMetrics(started time.Time, state func() *ca.State) *metrics {
 		func() float64 { return time.Since(started).Seconds() })
 	issuerEnd := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "step_ca", Name: "issuer_expiry_seconds", Help: "Seconds until the issuing certificate expires"},
 		func() float64 { return time.Until(state().Issuer.Issuer().NotAfter).Seconds() })
-	m.registry.MustRegister(m.kmsSigned, m.kmsErrors, m.requests, m.panics, m.reloads, uptime, issuerEnd,
+	m.registry.MustRegister(m.kmsSigned, m.kmsErrors, m.requests, m.panics, m.reloads, m.database, uptime, issuerEnd,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -71,6 +75,12 @@ func (m *metrics) observe(e ca.Event) {
 	if counter := m.sshActs[e.Act]; counter != nil {
 		counter.WithLabelValues(e.Provisioner, strconv.FormatBool(e.Success), cmp.Or(e.Type, "unknown")).Inc()
 	}
+}
+
+// stored measures one look at the database or one durable change. A record that is not
+// there, or there already, is an answer and no failure.
+func (m *metrics) stored(act string, took time.Duration, err error) {
+	m.database.WithLabelValues(act, strconv.FormatBool(!fault.Is(err, fault.Unavailable))).Observe(took.Seconds())
 }
 
 // signed counts a signature of a CA key.

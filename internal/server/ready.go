@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/signet-ca/signet/internal/api"
-	"github.com/signet-ca/signet/internal/store"
+	"github.com/signet-ca/signet/internal/fault"
 )
 
 // readyTimeout bounds the look at the database.
@@ -21,9 +21,8 @@ func (s *Server) status(ctx context.Context) api.Status {
 		st.Problems = append(st.Problems, p)
 		st.Ready = st.Ready && !p.Fatal
 	}
-	if err := s.pinged.ping(ctx, s.store); err != nil {
-		s.o.Log.ErrorContext(ctx, "database not ready", "err", err)
-		add(api.Problem{Part: "database", Reason: "the database does not answer; the log says why", Fatal: true})
+	for _, p := range s.pinged.look(ctx, s.database) {
+		add(p)
 	}
 	state, now := s.ca.State(), time.Now()
 	switch issuer := state.Issuer.Issuer(); {
@@ -48,20 +47,33 @@ const pingEvery = time.Second
 
 // pinged remembers the last look at the database.
 type pinged struct {
-	mu  sync.Mutex // guards what follows, and lets one look at a time
-	at  time.Time
-	err error
+	mu    sync.Mutex // guards what follows, and lets one look at a time
+	at    time.Time
+	found []api.Problem
 }
 
-func (p *pinged) ping(ctx context.Context, st *store.Store) error {
+func (p *pinged) look(ctx context.Context, look func(context.Context) []api.Problem) []api.Problem {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if time.Since(p.at) < pingEvery {
-		return p.err
+		return p.found
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyTimeout) // the answer is for others, too
 	defer cancel()
-	p.err = st.Ping(ctx)
+	p.found = look(ctx)
 	p.at = time.Now()
-	return p.err
+	return p.found
+}
+
+// database is what is wrong with the database, or with whom this server shares it.
+func (s *Server) database(ctx context.Context) []api.Problem {
+	if err := s.store.Ping(ctx); err != nil {
+		s.o.Log.ErrorContext(ctx, "database not ready", "err", err)
+		reason := "the database does not answer; the log says why"
+		if f := fault.Of(err); f != nil {
+			reason = f.Message
+		}
+		return []api.Problem{{Part: "database", Reason: reason, Fatal: true}}
+	}
+	return s.strangers(ctx)
 }

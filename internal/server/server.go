@@ -27,6 +27,7 @@ type Options struct {
 	Prompt                           keys.Password       // asks for a password nobody gave
 	SSHUserPassword, SSHHostPassword []byte              // of the SSH keys; nil: Password
 	Context                          string              // name of the context, for the banner
+	NoMigrate                        bool                // refuse a database whose schema is older than this program's
 	Strict                           bool                // warnings about the configuration are errors
 	Quiet                            bool                // no banner
 	PIDFile                          string              // "" writes none
@@ -81,6 +82,7 @@ func Run(ctx context.Context, o Options) error {
 	jobs.Go(func() { s.ca.Maintain(work) })
 	jobs.Go(func() { s.own.keepFresh(work) })
 	jobs.Go(func() { s.watchdog(work) })
+	jobs.Go(func() { s.attend(work) })
 	s.banner()
 	s.notify.ready("serving")
 	s.reloadOnRequest(ctx)
@@ -98,7 +100,8 @@ func (s *Server) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.store, err = store.Open(ctx, cfg.store, s.o.Log)
+	s.metrics = newMetrics(s.started, func() *ca.State { return s.ca.State() })
+	s.store, err = store.Open(ctx, cfg.store, s.o.Log, s.storeOptions()...)
 	if err != nil {
 		return fmt.Errorf("open the database: %w", err)
 	}
@@ -109,7 +112,6 @@ func (s *Server) open(ctx context.Context) error {
 }
 
 func (s *Server) openOn(ctx context.Context, cfg *loaded) error {
-	s.metrics = newMetrics(s.started, func() *ca.State { return s.ca.State() })
 	next, err := s.prepare(ctx, cfg)
 	if err != nil {
 		return err
