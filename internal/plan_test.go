@@ -28,7 +28,7 @@ var rooms = map[string][]string{
 	"cmd/signet-bench": {"keys"}, // a client that measures the real binary
 
 	"cli":    {"*"},
-	"server": {"acme", "api", "ca", "config", "console", "issue", "kms", "scep", "store", "keys", "policy", "provisioner", "fault", "durable"},
+	"server": {"acme", "api", "ca", "config", "console", "issue", "kms", "scep", "store", "keys", "policy", "provisioner", "webhook", "fault", "durable"},
 	"config": {"issue", "keys", "policy", "provisioner", "strict", "fault", "durable"},
 
 	// doors
@@ -41,13 +41,13 @@ var rooms = map[string][]string{
 	"ca": {"issue", "keys", "policy", "provisioner", "store", "webhook", "fault"},
 
 	// workshop
-	"provisioner": {"fetch", "issue", "keys", "policy", "strict", "fault"},
+	"provisioner": {"fetch", "issue", "keys", "policy", "strict", "webhook", "fault"},
 	"issue":       {"keys", "policy", "strict", "fault"},
 
 	// cellar: rooms that know nobody upstairs
 	"policy":     {"fault"},
 	"attest":     {"keys", "fault"},
-	"webhook":    {"fetch", "fault"},
+	"webhook":    {"fetch", "keys", "fault"},
 	"fetch":      {"fault"},
 	"kms":        {"keys", "fault"},
 	"store":      {"fault"}, // its refusals at start speak to the operator
@@ -60,7 +60,7 @@ var rooms = map[string][]string{
 
 	// beside the plan, for tests only
 	"testca": {"acme", "api", "ca", "config", "console", "durable", "fault", "issue", "keys", "kms",
-		"policy", "provisioner", "scep", "server", "store", "strict", "."},
+		"policy", "provisioner", "scep", "server", "store", "strict", "webhook", "."},
 }
 
 // onlyIn reserves packages of others to rooms. A path that ends in a slash covers all below.
@@ -86,7 +86,7 @@ var onlyIn = []struct {
 	// The office hands out the server's own certificate as what a listener takes.
 	{"crypto/tls", []string{".", "cli", "server", "config", "ca", "acme", "fetch", "webhook", "testca", "store"}, "TLS is the listeners' business; a database server may speak it too"},
 	{"github.com/go-jose/go-jose/", []string{"cli", "config", "keys", "provisioner", "acme", "testca"}, "JOSE is read where proofs are"},
-	{"text/template", []string{"issue", "ca", "cli"}, "templates belong to certificates and to what the SSH configuration is made of"},
+	{"text/template", []string{"issue", "ca", "cli", "webhook"}, "templates belong to certificates and to what the SSH configuration is made of"},
 	{"html/template", []string{"console", "cli"}, "pages belong to the console"},
 	{"encoding/json/v2", nil, "an experiment still"},
 	{"unsafe", nil, "nothing here is worth it"},

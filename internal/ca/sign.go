@@ -82,12 +82,19 @@ func (c *CA) SignX509(ctx context.Context, token string, ask *issue.X509Ask) (*I
 
 func (c *CA) issueX509(ctx context.Context, a *admission, ask *issue.X509Ask) (*Issued, error) {
 	now := time.Now()
+	ask, err := c.enrichX509(ctx, a, a.grant, ask, now)
+	if err != nil {
+		return nil, err
+	}
 	draft, err := issue.NewX509(a.grant, ask, now)
 	if err != nil {
 		return nil, err
 	}
 	checked, err := draft.Check(now)
 	if err != nil {
+		return nil, err
+	}
+	if err := c.approveX509(ctx, a, a.grant, ask, checked); err != nil {
 		return nil, err
 	}
 	return c.sealAndRecord(ctx, a, checked, entry{act: "x509.sign", detail: templateDetail(checked.Template())})

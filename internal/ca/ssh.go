@@ -92,6 +92,10 @@ func (c *CA) SignSSH(ctx context.Context, token string, ask *SSHAsk) (*IssuedSSH
 
 func (c *CA) issueSSH(ctx context.Context, a *admission, token string, ask *SSHAsk) (*IssuedSSH, error) {
 	now := time.Now()
+	ask, err := c.enrichSSH(ctx, a, ask, now)
+	if err != nil {
+		return nil, err
+	}
 	draft, err := issue.NewSSH(a.grant, &ask.SSHAsk, now)
 	if err != nil {
 		return nil, err
@@ -108,6 +112,9 @@ func (c *CA) issueSSH(ctx context.Context, a *admission, token string, ask *SSHA
 	}
 	identity, err := w.checkIdentity(ctx, token, draft, ask)
 	if err != nil {
+		return nil, err
+	}
+	if err := w.approve(ctx, checked, ask); err != nil {
 		return nil, err
 	}
 	issued := &IssuedSSH{Provisioner: a.provisioner}
@@ -157,11 +164,21 @@ func (w *sshWork) checkIdentity(ctx context.Context, token string, d *issue.SSHD
 	if err != nil {
 		return nil, err
 	}
-	draft, err := issue.NewIdentity(g, d, &issue.X509Ask{Request: ask.Identity, Data: ask.Data}, w.now)
+	plain := ask.Data
+	plain.Webhooks = nil // those were asked about the SSH certificate
+	x509Ask, err := w.enrichX509(ctx, w.a, g, &issue.X509Ask{Request: ask.Identity, Data: plain}, w.now)
 	if err != nil {
 		return nil, err
 	}
-	return draft.Check(w.now)
+	draft, err := issue.NewIdentity(g, d, x509Ask, w.now)
+	if err != nil {
+		return nil, err
+	}
+	checked, err := draft.Check(w.now)
+	if err != nil {
+		return nil, err
+	}
+	return checked, w.approveX509(ctx, w.a, g, x509Ask, checked)
 }
 
 func (w *sshWork) seal(ctx context.Context, checked *issue.CheckedSSH, renewedFrom string) (*ssh.Certificate, error) {

@@ -136,7 +136,7 @@ func isIP(name string) bool {
 }
 
 func (c *Config) checkSecrets() {
-	if err := c.Password.check(); err != nil {
+	if err := c.Password.Check(); err != nil {
 		c.source.complain("password", "password: %v", err)
 	}
 }
@@ -339,9 +339,11 @@ func modeText(mode fs.FileMode) string { return fmt.Sprintf("%04o", mode.Perm())
 
 // holdsSecret reports whether the file itself spells a secret out.
 func (c *Config) holdsSecret() bool {
-	spelled := func(s Secret) bool {
-		return s != "" && !strings.HasPrefix(string(s), "file:") && !strings.HasPrefix(string(s), "env:")
-	}
 	server := c.DB != nil && (strings.EqualFold(c.DB.Type, "mysql") || strings.EqualFold(c.DB.Type, "postgresql"))
-	return spelled(c.Password) || server && spelled(c.DB.DataSource) || c.KMS != nil && (spelled(c.KMS.Pin) || spelled(c.KMS.ManagementKey))
+	for _, p := range c.Authority.Provisioners {
+		if p != nil && p.Options.SpellsSecret() {
+			return true
+		}
+	}
+	return c.Password.Spelled() || server && c.DB.DataSource.Spelled() || c.KMS != nil && (c.KMS.Pin.Spelled() || c.KMS.ManagementKey.Spelled())
 }

@@ -66,7 +66,7 @@ func (c *Config) checkDB() {
 		return
 	}
 	if kind == "postgresql" || kind == "mysql" {
-		if err := d.DataSource.check(); err != nil {
+		if err := d.DataSource.Check(); err != nil {
 			s.complain("db.dataSource", "db.dataSource: %v", err)
 		}
 	}

@@ -326,13 +326,12 @@ func TestLastOfTwoCounts(t *testing.T) {
 func TestUnserved(t *testing.T) {
 	t.Parallel()
 	want := map[string]string{
-		"kms.type":                 with(`"kms": {"type": "pkcs11"}`),
-		"kms.uri":                  with(`"kms": {"uri": "pkcs11:token=t"}`),
-		"authority.enableAdmin":    authority(`"enableAdmin": true`),
-		"authority.type":           authority(`"type": "stepcas"`),
-		"authority.deploymentType": authority(`"deploymentType": "linked"`),
-		"authority.provisioners[].options.webhooks": authority(`"provisioners": [{"type": "JWK", "name": "a", "options": {"webhooks": [{"name": "w"}]}}]`),
-		"authority.provisioners[].options.wire":     authority(`"provisioners": [{"type": "JWK", "name": "a", "options": {"wire": {"oidc": {"a": 1}}}}]`),
+		"kms.type":                              with(`"kms": {"type": "pkcs11"}`),
+		"kms.uri":                               with(`"kms": {"uri": "pkcs11:token=t"}`),
+		"authority.enableAdmin":                 authority(`"enableAdmin": true`),
+		"authority.type":                        authority(`"type": "stepcas"`),
+		"authority.deploymentType":              authority(`"deploymentType": "linked"`),
+		"authority.provisioners[].options.wire": authority(`"provisioners": [{"type": "JWK", "name": "a", "options": {"wire": {"oidc": {"a": 1}}}}]`),
 	}
 	var paths []string
 	for path, text := range want {

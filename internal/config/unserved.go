@@ -25,7 +25,6 @@ var unservedMembers = []unserved{
 	{"authority.enableAdmin", "administration of provisioners over the network", nil},
 	{"authority.type", "signing by another CA", []string{"softcas"}},
 	{"authority.deploymentType", "deployments linked to a hosted service", []string{"standalone"}},
-	{"authority.provisioners[].options.webhooks", "webhooks of a provisioner", nil},
 	{"authority.provisioners[].options.wire", "the Wire messenger's settings of a provisioner", nil},
 }
 

@@ -2,9 +2,6 @@ package config
 
 import (
 	"encoding/json"
-	"fmt"
-	"os"
-	"strings"
 	"time"
 
 	"github.com/signet-ca/signet/internal/fault"
@@ -39,47 +36,8 @@ func (s Strings) MarshalJSON() ([]byte, error) {
 	return json.Marshal([]string(s))
 }
 
-// Secret is a secret in the file: as it stands, or a reference to where it stands,
-// file:PATH or env:NAME. It never prints itself.
-type Secret string
-
-// String hides the secret, so that no log or message shows it by accident.
-func (s Secret) String() string {
-	if s == "" {
-		return ""
-	}
-	return "(secret)"
-}
-
-// GoString hides the secret from %#v as well.
-func (s Secret) GoString() string { return s.String() }
-
-// Reveal gives the secret itself. A referenced file loses trailing white space, as every
-// password file does; what stands in the configuration or the environment is taken as it is.
-func (s Secret) Reveal() ([]byte, error) {
-	text := string(s)
-	if path, ok := strings.CutPrefix(text, "file:"); ok {
-		return keys.ReadPasswordFile(path)
-	}
-	if name, ok := strings.CutPrefix(text, "env:"); ok {
-		value, set := os.LookupEnv(name)
-		if !set {
-			return nil, fault.New(fault.Invalid, "the environment variable %s, where the configuration looks for a secret, is not set", name)
-		}
-		return []byte(value), nil
-	}
-	return []byte(text), nil
-}
-
-// check complains about a reference that names nothing.
-func (s Secret) check() error {
-	for _, prefix := range []string{"file:", "env:"} {
-		if rest, ok := strings.CutPrefix(string(s), prefix); ok && strings.TrimSpace(rest) == "" {
-			return fmt.Errorf("%q names nothing; write %s", prefix, map[string]string{"file:": "file:PATH", "env:": "env:NAME"}[prefix])
-		}
-	}
-	return nil
-}
+// Secret is a secret in the file: as it stands, or a reference to where it stands.
+type Secret = keys.Secret
 
 // KeyPassword is the password that opens the private keys: the configured one, and otherwise
 // whatever fallback gives. A password file of the command line wins over both; that is for

@@ -12,6 +12,10 @@ import (
 	"github.com/signet-ca/signet/internal/keys"
 )
 
+// AdmitX509 holds a request against its grant, as NewX509 does: for those who must know before
+// they ask others about it.
+func AdmitX509(g *Grant, ask *X509Ask) error { return admitRequest(g, ask) }
+
 // admitRequest holds a certificate request against its grant: the binding, the common name
 // and the names of each kind. A request may leave names out, never add any.
 func admitRequest(g *Grant, ask *X509Ask) error {

@@ -3,9 +3,13 @@ package issue
 import (
 	"context"
 	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"fmt"
+	"sync"
 
 	"github.com/signet-ca/signet/internal/fault"
 	"github.com/signet-ca/signet/internal/keys"
@@ -17,6 +21,7 @@ type Local struct {
 	signer crypto.Signer
 	alg    x509.SignatureAlgorithm
 	count  func(error)
+	stage  func() (crypto.Signer, error) // key for rehearsals, of the same kind as signer
 }
 
 // NewLocal pairs the issuing chain (issuing certificate first) with its key. count is told
@@ -31,7 +36,7 @@ func NewLocal(chain []*x509.Certificate, signer crypto.Signer, count func(error)
 	if count == nil {
 		count = func(error) {}
 	}
-	return &Local{chain: chain, signer: signer, alg: sealAlgorithm(chain[0]), count: count}, nil
+	return &Local{chain: chain, signer: signer, alg: sealAlgorithm(chain[0]), count: count, stage: throwAway(signer.Public())}, nil
 }
 
 // sealAlgorithm keeps the RSA scheme of the issuing certificate's own signature, PSS
@@ -65,6 +70,39 @@ func (l *Local) SealX509(_ context.Context, c *CheckedX509) ([]*x509.Certificate
 		return nil, fmt.Errorf("read back the certificate of %q: %w", c.cert.Subject, err)
 	}
 	return append([]*x509.Certificate{leaf}, l.chain...), nil
+}
+
+// Rehearse makes the certificate that SealX509 would, byte for byte but the signature, which
+// is a throw-away key's: for those who must see the whole before it exists.
+func (l *Local) Rehearse(c *CheckedX509) (*x509.Certificate, error) {
+	key, err := l.stage()
+	if err != nil {
+		return nil, fmt.Errorf("make a throw-away key: %w", err)
+	}
+	template, issuer := *c.cert, *l.chain[0]
+	if template.SignatureAlgorithm == 0 {
+		template.SignatureAlgorithm = l.alg
+	}
+	issuer.PublicKey = nil // or it would be compared with the throw-away key
+	der, err := x509.CreateCertificate(rand.Reader, &template, &issuer, template.PublicKey, key)
+	if err != nil {
+		return nil, fmt.Errorf("rehearse the certificate of %q: %w", c.cert.Subject, err)
+	}
+	return x509.ParseCertificate(der)
+}
+
+// throwAway gives a function that makes a key of the same kind as another, once.
+func throwAway(like crypto.PublicKey) func() (crypto.Signer, error) {
+	return sync.OnceValues(func() (crypto.Signer, error) {
+		switch k := like.(type) {
+		case *rsa.PublicKey:
+			return rsa.GenerateKey(rand.Reader, 2048)
+		case *ecdsa.PublicKey:
+			return ecdsa.GenerateKey(k.Curve, rand.Reader)
+		}
+		_, key, err := ed25519.GenerateKey(rand.Reader)
+		return key, err
+	})
 }
 
 // Issuer is the issuing certificate.

@@ -113,6 +113,15 @@ func contentsSSH(g *Grant, ask *SSHAsk, now time.Time) (*SSHDraft, error) {
 	return &SSHDraft{grant: g, cert: cert}, nil
 }
 
+// AdmitSSH holds a request against its grant, as NewSSH does: for those who must know before
+// they ask others about it.
+func AdmitSSH(g *Grant, ask *SSHAsk, now time.Time) error {
+	if g.SSH == nil {
+		return fault.New(fault.Denied, "nothing was granted")
+	}
+	return admitSSH(g.SSH, ask, now)
+}
+
 // admitSSH compares what the request sets with what the proof grants.
 func admitSSH(right *SSHRight, ask *SSHAsk, now time.Time) error {
 	if ask.Type != "" && ask.Type != right.Type {

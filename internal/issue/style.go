@@ -77,12 +77,12 @@ func SSHVariables(g *Grant, ask *SSHAsk, now time.Time) (map[string]any, error) 
 
 // draftX509 makes the certificate as the template wants it: without key, extension and
 // defaults, its validity a wish.
-func draftX509(t *X509Template, g *Grant, ask *X509Ask, now time.Time) (*x509.Certificate, error) {
+func draftX509(t *X509Template, g *Grant, ask *X509Ask, now time.Time) (*x509.Certificate, *certificateJSON, error) {
 	vars, err := X509Variables(g, ask, now)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return t.Draft(vars)
+	return t.draft(vars)
 }
 
 func draftSSH(t *SSHTemplate, g *Grant, ask *SSHAsk, now time.Time) (*ssh.Certificate, error) {

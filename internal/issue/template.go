@@ -83,22 +83,28 @@ func (o TemplateOptions) decode(name, text string) (string, error) {
 // template may set, fault.Denied; a template that does not work is fault.Internal around a
 // TemplateError.
 func (t *X509Template) Draft(data map[string]any) (*x509.Certificate, error) {
+	cert, _, err := t.draft(data)
+	return cert, err
+}
+
+// draft gives what the template wrote as well.
+func (t *X509Template) draft(data map[string]any) (*x509.Certificate, *certificateJSON, error) {
 	out, err := t.Render(data)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var c certificateJSON
-	if err := decodeOutput(t.engine.name, out, t.opts.Strict, &c); err != nil {
-		return nil, err
+	c := new(certificateJSON)
+	if err := decodeOutput(t.engine.name, out, t.opts.Strict, c); err != nil {
+		return nil, nil, err
 	}
 	cert, err := c.certificate(&t.opts)
 	if err != nil {
-		return nil, t.engine.complainOfCertificate(err)
+		return nil, nil, t.engine.complainOfCertificate(err)
 	}
 	if err := checkPower(cert, nil, t.allowCA); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return cert, checkExtensions(cert, nil)
+	return cert, c, checkExtensions(cert, nil)
 }
 
 // complainOfCertificate keeps refusals and turns other errors into those of the template.

@@ -30,6 +30,7 @@ type X509Draft struct {
 	template *X509Template     // it came from; nil: none
 	renewal  bool              // its contents are those of an old certificate
 	bounded  bool              // its length was decided elsewhere
+	written  *certificateJSON  // what the template wrote, or would have written; nil for a renewal
 }
 
 // CheckedX509 is a draft that passed Check. Only an issuer can do something with it.
@@ -37,6 +38,7 @@ type CheckedX509 struct {
 	cert     *x509.Certificate
 	names    Names
 	template string // hash of the template's text; "": none
+	written  *certificateJSON
 }
 
 // CheckRequest verifies a request's own signature (RFC 2986), so that nobody gets a
@@ -86,14 +88,14 @@ func NewX509(g *Grant, ask *X509Ask, now time.Time) (*X509Draft, error) {
 		return nil, err
 	}
 	cert.NotBefore, cert.NotAfter = validity(g, ask, span{}, now)
-	return &X509Draft{grant: g, cert: cert}, nil
+	return &X509Draft{grant: g, cert: cert, written: writtenLeaf(cert)}, nil
 }
 
 // newTemplated drafts what the template says. Key, provisioner extension and defaults of the
 // authority come after it, so that nothing in it can change them.
 func newTemplated(g *Grant, ask *X509Ask, now time.Time) (*X509Draft, error) {
 	t := g.Profile.X509.Template()
-	cert, err := draftX509(t, g, ask, now)
+	cert, written, err := draftX509(t, g, ask, now)
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +107,7 @@ func newTemplated(g *Grant, ask *X509Ask, now time.Time) (*X509Draft, error) {
 		return nil, err
 	}
 	cert.NotBefore, cert.NotAfter = validity(g, ask, span{cert.NotBefore, cert.NotAfter}, now)
-	return &X509Draft{grant: g, cert: cert, template: t}, nil
+	return &X509Draft{grant: g, cert: cert, template: t, written: written}, nil
 }
 
 // leafUsage is the key usage of a leaf: RSA keys may also transport keys.
@@ -223,7 +225,7 @@ func (d *X509Draft) complete(names Names) (*CheckedX509, error) {
 		}
 		cert.SubjectKeyId = skid
 	}
-	checked := &CheckedX509{cert: cert, names: names}
+	checked := &CheckedX509{cert: cert, names: names, written: d.written}
 	if d.template != nil {
 		checked.template = d.template.Hash()
 	}

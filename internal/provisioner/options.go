@@ -2,18 +2,21 @@ package provisioner
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 
+	"github.com/signet-ca/signet/internal/fault"
 	"github.com/signet-ca/signet/internal/issue"
 	"github.com/signet-ca/signet/internal/policy"
+	"github.com/signet-ca/signet/internal/webhook"
 )
 
 // Options shape the certificates of one provisioner.
 type Options struct {
-	X509     *X509Options    `json:"x509,omitempty" help:"template and name rules of X.509 certificates"`
-	SSH      *SSHOptions     `json:"ssh,omitempty" help:"template and name rules of SSH certificates"`
-	Webhooks json.RawMessage `json:"webhooks,omitempty" help:"servers of the operator that are asked before a certificate is signed"`
-	Wire     json.RawMessage `json:"wire,omitempty" help:"settings of the Wire messenger"`
+	X509     *X509Options     `json:"x509,omitempty" help:"template and name rules of X.509 certificates"`
+	SSH      *SSHOptions      `json:"ssh,omitempty" help:"template and name rules of SSH certificates"`
+	Webhooks []webhook.Config `json:"webhooks,omitempty" help:"servers of the operator that are asked before a certificate is signed"`
+	Wire     json.RawMessage  `json:"wire,omitempty" help:"settings of the Wire messenger"`
 }
 
 // X509Options are options.x509.
@@ -46,7 +49,53 @@ func (p *Provisioner) openOptions(env *Env) error {
 			return fmt.Errorf("options.ssh: %w", err)
 		}
 	}
+	if err := p.openWebhooks(env); err != nil {
+		return fmt.Errorf("options.webhooks: %w", err)
+	}
 	return nil
+}
+
+func (p *Provisioner) openWebhooks(env *Env) error {
+	names := map[string]bool{}
+	var all []error
+	for _, c := range p.Options.Webhooks {
+		if names[c.Name] {
+			all = append(all, fault.New(fault.Invalid, "two webhooks are called %q; names must be unique", c.Name))
+			continue
+		}
+		names[c.Name] = true
+		h, err := webhook.Open(c, env.Webhooks)
+		if err != nil {
+			all = append(all, err)
+			continue
+		}
+		p.webhooks = append(p.webhooks, h)
+	}
+	return errors.Join(all...)
+}
+
+// Webhooks are those of a kind that are asked about a type of certificates, in their order.
+func (p *Provisioner) Webhooks(kind, certType string) []*webhook.Hook {
+	var some []*webhook.Hook
+	for _, h := range p.webhooks {
+		if h.Kind() == kind && h.Covers(certType) {
+			some = append(some, h)
+		}
+	}
+	return some
+}
+
+// SpellsSecret reports whether a secret itself stands in the options, not a reference to one.
+func (o *Options) SpellsSecret() bool {
+	if o == nil {
+		return false
+	}
+	for _, w := range o.Webhooks {
+		if w.Secret.Spelled() || w.BearerToken.Spelled() || w.BasicAuth != nil && w.BasicAuth.Password.Spelled() {
+			return true
+		}
+	}
+	return false
 }
 
 func (p *Provisioner) place(kind string, env *Env) issue.TemplatePlace {
@@ -148,6 +197,11 @@ func (p *Provisioner) Warnings() []string {
 			}
 		}
 		p.warnOverridden("options.ssh", o.TemplateData, say)
+	}
+	for _, h := range p.webhooks {
+		if h.Kind() == webhook.SCEPChallenge || h.Kind() == webhook.Notifying {
+			say("its webhook %q is of kind %s, which only provisioners of type SCEP call", h.Name(), h.Kind())
+		}
 	}
 	return all
 }

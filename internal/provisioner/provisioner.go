@@ -16,6 +16,7 @@ import (
 
 	"github.com/signet-ca/signet/internal/fault"
 	"github.com/signet-ca/signet/internal/issue"
+	"github.com/signet-ca/signet/internal/webhook"
 )
 
 // Kind is one way to prove a right: a JWK, an OIDC login, a cloud identity.
@@ -43,6 +44,7 @@ type Provisioner struct {
 	opened   bool
 	profile  *issue.Profile
 	claims   Resolved
+	webhooks []*webhook.Hook
 }
 
 // plain has the members of a Provisioner without its methods.
@@ -138,9 +140,10 @@ type Env struct {
 	Claims    Resolved   // the authority's claims
 	Audiences *Audiences // what tokens may be addressed to
 
-	Home               string      // directory below which template files are
-	AllowGetHostByName bool        // templates may look up names
-	Warn               func(error) // told of edits of template files that cannot be used; nil tells nobody
+	Home               string       // directory below which template files are
+	AllowGetHostByName bool         // templates may look up names
+	Webhooks           *webhook.Env // what webhooks need; nil only where there are none
+	Warn               func(error)  // told of edits of template files that cannot be used; nil tells nobody
 
 	SSHUserKeys, SSHHostKeys []ssh.PublicKey // CA keys whose certificates prove possession
 }

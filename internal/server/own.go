@@ -28,17 +28,21 @@ func newOwnCertificate(c *ca.CA, first *tls.Certificate, log *slog.Logger) *ownC
 // get serves handshakes. A certificate in its last minute, after a long sleep of the machine
 // for example, is replaced on the spot.
 func (o *ownCertificate) get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	return o.fresh(hello.Context()), nil
+}
+
+func (o *ownCertificate) fresh(ctx context.Context) *tls.Certificate {
 	o.mu.Lock()
 	cert := o.current
 	o.mu.Unlock()
 	if time.Until(cert.Leaf.NotAfter) > time.Minute {
-		return cert, nil
+		return cert
 	}
-	fresh, err := o.renew(hello.Context())
+	fresh, err := o.renew(ctx)
 	if err != nil {
-		return cert, nil // an expired certificate tells the client more than no answer
+		return cert // an expired certificate tells the client more than no answer
 	}
-	return fresh, nil
+	return fresh
 }
 
 func (o *ownCertificate) set(cert *tls.Certificate) {

@@ -23,6 +23,7 @@ import (
 	"github.com/signet-ca/signet/internal/policy"
 	"github.com/signet-ca/signet/internal/provisioner"
 	"github.com/signet-ca/signet/internal/store"
+	"github.com/signet-ca/signet/internal/webhook"
 )
 
 // requestTimeout ends a request before its connection's write timeout, so that the client
@@ -112,7 +113,8 @@ func (s *Server) newState(l *loaded) (*ca.State, error) {
 	audiences := provisioner.NewAudiences(cfg.DNSNames)
 	env := &provisioner.Env{Authority: authority, Claims: claims, Audiences: audiences,
 		Home: s.o.Home, AllowGetHostByName: cfg.Signet != nil && cfg.Signet.AllowGetHostByName,
-		Warn: func(err error) { s.o.Log.Warn("template file", "err", err) },
+		Webhooks: webhook.NewEnv(slices.Concat(pki.Roots, pki.Federated), s.identity),
+		Warn:     func(err error) { s.o.Log.Warn("template file", "err", err) },
 	}
 	if l.ssh != nil {
 		env.SSHUserKeys, env.SSHHostKeys = l.ssh.UserKeys, l.ssh.HostKeys
@@ -131,6 +133,14 @@ func (s *Server) newState(l *loaded) (*ca.State, error) {
 		Unrecorded: map[string]ca.Unrecorded{"never": ca.UnrecordedNever, "always": ca.UnrecordedAlways}[cfg.Authority.RenewUnrecorded],
 		SSH:        sshState, CRL: crlSettings(cfg), DNSNames: cfg.DNSNames, CommonName: cfg.CommonName,
 	}, nil
+}
+
+// identity is the CA's own certificate, for servers it calls; none before it serves itself.
+func (s *Server) identity(ctx context.Context) (*tls.Certificate, error) {
+	if s.own == nil {
+		return new(tls.Certificate), nil
+	}
+	return s.own.fresh(ctx), nil
 }
 
 func newAuthority(cfg *config.Config, pki *config.PKI) (*issue.Authority, error) {

@@ -12,6 +12,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/base64"
@@ -30,6 +31,7 @@ import (
 	"github.com/signet-ca/signet/internal/issue"
 	"github.com/signet-ca/signet/internal/provisioner"
 	"github.com/signet-ca/signet/internal/store"
+	"github.com/signet-ca/signet/internal/webhook"
 )
 
 // Provisioner is the name of the JWK provisioner that every test CA has unless told
@@ -191,7 +193,8 @@ func (c *CA) NewState(bend ...func(*Setup)) *ca.State {
 		s.Authority(authority)
 	}
 	c.Authority = authority
-	env := &provisioner.Env{Authority: authority, Claims: claims, Audiences: provisioner.NewAudiences(s.DNSNames), Home: s.Home}
+	env := &provisioner.Env{Authority: authority, Claims: claims, Audiences: provisioner.NewAudiences(s.DNSNames), Home: s.Home,
+		Webhooks: webhook.NewEnv([]*x509.Certificate{c.Root}, func(ctx context.Context) (*tls.Certificate, error) { return c.Office.OwnCertificate(ctx) })}
 	state := &ca.State{
 		Roots: []*x509.Certificate{c.Root}, Issuer: issuer, Authority: authority, Audiences: env.Audiences,
 		Provisioners: c.provisioners(&s, env), Claims: claims, CRL: s.CRL,

@@ -1,0 +1,66 @@
+package fetch
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+)
+
+// Reach says which addresses a client may connect to. It is asked after names were resolved,
+// so no name can lead anywhere else.
+type Reach uint8
+
+const (
+	// Anywhere is for URLs that an operator configured.
+	Anywhere Reach = iota
+	// Validation is for addresses that a stranger names, as in ACME: private and loopback
+	// ones are reached, since CA and hosts may share a machine or a network; link-local,
+	// metadata and multicast ones never; loopback not by way of a redirect.
+	Validation
+)
+
+// redirected marks the context of a call that follows a redirect.
+type redirected struct{}
+
+// metadata are addresses of cloud metadata services outside the link-local block.
+var metadata = []netip.Addr{
+	netip.MustParseAddr("100.100.100.200"), // Alibaba Cloud
+	netip.MustParseAddr("168.63.129.16"),   // Azure
+	netip.MustParseAddr("192.0.0.192"),     // Oracle Cloud
+	netip.MustParseAddr("fd00:ec2::254"),   // AWS
+	netip.MustParseAddr("fd20:ce::254"),    // Google Cloud
+}
+
+func (r Reach) admit(ctx context.Context, address string) error {
+	if r == Anywhere {
+		return nil
+	}
+	to, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return fmt.Errorf("%s is no address", address)
+	}
+	follows := ctx.Value(redirected{}) != nil
+	if !mayValidate(to.Addr(), follows) {
+		return fmt.Errorf("the address %s may not be reached from here", to.Addr())
+	}
+	return nil
+}
+
+// mayValidate judges one address; an IPv4 one in IPv6 clothing is judged as what it is.
+func mayValidate(a netip.Addr, follows bool) bool {
+	a = a.Unmap().WithZone("")
+	for _, m := range metadata {
+		if a == m {
+			return false
+		}
+	}
+	switch {
+	case a.IsUnspecified(), a.IsMulticast(), a.IsLinkLocalUnicast(), a.IsInterfaceLocalMulticast():
+		return false
+	case a.Is4() && (a.As4()[0] == 0 || a.As4() == [4]byte{255, 255, 255, 255}):
+		return false
+	case follows && a.IsLoopback():
+		return false
+	}
+	return true
+}
