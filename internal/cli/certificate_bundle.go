@@ -6,6 +6,13 @@ import (
 	"github.com/signet-ca/signet/internal/keys"
 )
 
+// fileResult is a file that was written. The note about it is enough for people.
+type fileResult struct {
+	File string `json:"file" help:"file that was written"`
+}
+
+func (*fileResult) Text() string { return "" }
+
 func certificateBundle() *command {
 	force := false
 	return &command{
@@ -21,6 +28,7 @@ func certificateBundle() *command {
 		flags: func(fs *flags) {
 			fs.Bool(&force, "force", "overwrite files without asking").Alias("f")
 		},
+		result: &fileResult{},
 		run: func(ctx context.Context, env *Env, args []string) (any, error) {
 			leaf, err := env.certificates(ctx, args[0], serverFlags{})
 			if err != nil {
@@ -38,10 +46,11 @@ func certificateBundle() *command {
 			if err := env.writeFile(ctx, args[2], chain, 0o600, force); err != nil {
 				return nil, err
 			}
-			if args[2] != "-" {
-				env.Done("Bundle", "%s", args[2])
+			if args[2] == "-" {
+				return nil, nil
 			}
-			return nil, nil
+			env.Done("Bundle", "%s", args[2])
+			return &fileResult{args[2]}, nil
 		},
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"fmt"
+	"time"
 
 	"github.com/signet-ca/signet/internal/issue"
 	"github.com/signet-ca/signet/internal/keys"
@@ -24,6 +25,22 @@ type createFlags struct {
 	template                     templateFlags
 	subject, outFile, keyOutFile string // arguments
 }
+
+// createdResult says what was made. The notes say it all to people.
+type createdResult struct {
+	Certificate string   `json:"crt,omitempty" help:"file of the certificate"`
+	Request     string   `json:"csr,omitempty" help:"file of the signing request"`
+	Key         string   `json:"key,omitempty" help:"file of the new key"`
+	Subject     string   `json:"subject" help:"subject on one line"`
+	Names       []string `json:"names" help:"subject alternative names"`
+	Serial      string   `json:"serial,omitempty" help:"serial number, decimal"`
+	NotBefore   string   `json:"notBefore,omitempty" help:"begin of validity, RFC 3339"`
+	NotAfter    string   `json:"notAfter,omitempty" help:"end of validity, RFC 3339"`
+
+	pem []byte
+}
+
+func (*createdResult) Text() string { return "" }
 
 func certificateCreate() *command {
 	f := createFlags{profile: issue.ProfileLeaf}
@@ -49,13 +66,14 @@ func certificateCreate() *command {
 			{"Make a signing request with two names", "signet certificate create --csr site.example.com site.csr site.key --san site.example.com --san www.example.com"},
 			{"Make a certificate for a key at hand", "signet certificate create site.example.com site.crt --key site.key --ca ca.crt --ca-key ca.key"},
 		},
-		flags: f.register,
+		flags:  f.register,
+		result: &createdResult{},
 		run: func(ctx context.Context, env *Env, args []string) (any, error) {
 			f.subject, f.outFile = args[0], args[1]
 			if len(args) > 2 {
 				f.keyOutFile = args[2]
 			}
-			return nil, f.create(ctx, env)
+			return f.create(ctx, env)
 		},
 	}
 }
@@ -114,35 +132,39 @@ func (f *createFlags) check(given func(string) bool) error {
 	return nil
 }
 
-func (f *createFlags) create(ctx context.Context, env *Env) error {
+func (f *createFlags) create(ctx context.Context, env *Env) (any, error) {
 	switch {
 	case f.keyFile == "" && f.keyOutFile == "":
-		return usagef("too few arguments: <key-file> is missing")
+		return nil, usagef("too few arguments: <key-file> is missing")
 	case f.keyFile != "" && f.keyOutFile != "":
-		return usagef("with --key there is no new key to write to %s", f.keyOutFile)
+		return nil, usagef("with --key there is no new key to write to %s", f.keyOutFile)
 	case f.keyOutFile == f.outFile:
-		return usagef("certificate and key can't be the same file, %s", f.outFile)
+		return nil, usagef("certificate and key can't be the same file, %s", f.outFile)
 	}
 	subject, err := f.openKey(ctx, env)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var ca *handCA
 	if f.ca != "" {
 		if ca, err = env.openHandCA(ctx, f.ca, f.caKey, f.caKMS, env.password(ctx, f.caPassword, "ca-password-file")); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	var out []byte
+	var out *createdResult
 	if f.csr {
 		out, err = f.request(env, subject)
 	} else {
 		out, err = f.certificate(env, subject, ca)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return f.write(ctx, env, out, subject)
+	out.Key = f.keyOutFile
+	if err := f.write(ctx, env, out.pem, subject); err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 // subjectKey is the key to certify. private is nil if only the public half is at hand.
@@ -200,7 +222,7 @@ func (f *createFlags) names() issue.Names {
 	return namesOfSubject(f.subject)
 }
 
-func (f *createFlags) request(env *Env, subject *subjectKey) ([]byte, error) {
+func (f *createFlags) request(env *Env, subject *subjectKey) (*createdResult, error) {
 	ask := f.ask(subject, issue.NamesOf(f.sans))
 	content := &x509.Certificate{
 		Subject: ask.Subject, DNSNames: ask.DNSNames, IPAddresses: ask.IPAddresses, EmailAddresses: ask.EmailAddresses, URIs: ask.URIs,
@@ -216,7 +238,11 @@ func (f *createFlags) request(env *Env, subject *subjectKey) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return keys.EncodeCSR(der), nil
+	request, err := x509.ParseCertificateRequest(der)
+	if err != nil {
+		return nil, fmt.Errorf("read back the signing request: %w", err)
+	}
+	return &createdResult{Request: f.outFile, Subject: request.Subject.String(), Names: issue.RequestNames(request).Strings(), pem: keys.EncodeCSR(der)}, nil
 }
 
 // ask is an unsigned request for what the command line says.
@@ -253,7 +279,7 @@ func (f *createFlags) draft(env *Env, subject *subjectKey) (*issue.LocalDraft, e
 	return f.template.draft(env, f.names(), ask)
 }
 
-func (f *createFlags) certificate(env *Env, subject *subjectKey, ca *handCA) ([]byte, error) {
+func (f *createFlags) certificate(env *Env, subject *subjectKey, ca *handCA) (*createdResult, error) {
 	draft, err := f.draft(env, subject)
 	if err != nil {
 		return nil, err
@@ -268,7 +294,10 @@ func (f *createFlags) certificate(env *Env, subject *subjectKey, ca *handCA) ([]
 	if f.bundle {
 		chain = append(chain, ca.chain...)
 	}
-	return keys.EncodeCertificates(chain...), nil
+	return &createdResult{
+		Certificate: f.outFile, Subject: cert.Subject.String(), Names: issue.CertificateNames(cert).Strings(), Serial: cert.SerialNumber.String(),
+		NotBefore: cert.NotBefore.Format(time.RFC3339), NotAfter: cert.NotAfter.Format(time.RFC3339), pem: keys.EncodeCertificates(chain...),
+	}, nil
 }
 
 // write asks before it overwrites, and writes the key first: a certificate without its key

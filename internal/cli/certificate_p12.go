@@ -47,6 +47,7 @@ func certificateP12() *command {
 			fs.Exclusive("password-file", "no-password")
 			fs.Insecure("no-password")
 		},
+		result: &fileResult{},
 		run: func(ctx context.Context, env *Env, args []string) (any, error) {
 			switch {
 			case len(args) == 2:
@@ -61,10 +62,11 @@ func certificateP12() *command {
 			if err := env.writeFile(ctx, args[0], data, 0o600, f.force); err != nil {
 				return nil, err
 			}
-			if args[0] != "-" {
-				env.Done("PKCS#12", "%s", args[0])
+			if args[0] == "-" {
+				return nil, nil
 			}
-			return nil, nil
+			env.Done("PKCS#12", "%s", args[0])
+			return &fileResult{args[0]}, nil
 		},
 	}
 }
