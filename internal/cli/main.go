@@ -79,8 +79,10 @@ func dispatch(ctx context.Context, env *Env, root *command, args []string) error
 func serverArgs(args []string) []string {
 	if len(args) > 0 {
 		switch args[0] {
-		case "version", "help", "completion", "export", "onboard":
+		case "version", "help", "completion", "onboard":
 			return args
+		case "export":
+			return append([]string{"config"}, args...)
 		case "--version", "-version", "-v":
 			return []string{"version"}
 		}

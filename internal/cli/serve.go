@@ -22,7 +22,7 @@ type serveFlags struct {
 	passwordFile, sshHostPasswordFile, sshUserPasswordFile, issuerPasswordFile string
 	resolver, token, pidFile                                                   string
 	acmeHTTPPort, acmeTLSPort                                                  int
-	acmeStrictFQDN, insecure, strict, noMigrate                                bool
+	acmeStrictFQDN, insecure, strict, noMigrate, container                     bool
 }
 
 func (f *serveFlags) register(fs *flags) {
@@ -39,6 +39,7 @@ func (f *serveFlags) register(fs *flags) {
 	fs.Bool(&f.insecure, "insecure", "allow the flags that weaken validation")
 	fs.Bool(&f.strict, "strict", "refuse to start over unknown members and disabled provisioners")
 	fs.Bool(&f.noMigrate, "no-migrate", "refuse to start, instead of changing it, if the database's schema is older than this program's")
+	fs.Bool(&f.container, "container", "make a CA from the DOCKER_STEPCA_INIT variables first if there is none")
 	fs.Insecure("acme-http-port", "acme-tls-port")
 }
 
@@ -50,7 +51,11 @@ func serve() *command {
 			way finish. SIGHUP reloads the configuration: the new one is built and checked before it is swapped in, and no
 			connection is dropped; if it is not right the old one goes on.
 
-			Without an argument the file is config/ca.json below the home directory.`,
+			Without an argument the file is config/ca.json below the home directory.
+
+			With --container the command is all that a container image needs. A CA is made first, if there is no
+			configuration and the variables DOCKER_STEPCA_INIT_NAME and DOCKER_STEPCA_INIT_DNS_NAMES are set.
+			CONFIGPATH and PWDPATH name the configuration and the password file, unless the command line does.`,
 		args: []arg{may("config", "configuration file (ca.json)")},
 		examples: []example{
 			{"Serve the CA of the home directory", "signet serve --password-file password.txt"},
@@ -59,6 +64,12 @@ func serve() *command {
 		exits: []exitNote{{1, "a mistake in the command line, or there is no configuration"}, {exitStart, "the configuration is wrong, or the server could not start"}},
 		flags: f.register,
 		run: func(ctx context.Context, env *Env, args []string) (any, error) {
+			if f.container {
+				var err error
+				if args, err = f.inContainer(ctx, env, args); err != nil {
+					return nil, err
+				}
+			}
 			return nil, runServer(ctx, env, f, args)
 		},
 	}

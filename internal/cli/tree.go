@@ -54,8 +54,10 @@ func rows() []row {
 
 		// the server
 		{"ca init", caInit},
+		{"config export", configExport},
 		{"config schema", configSchema},
 		{"config validate", configValidate},
+		{"onboard", onboard},
 		{"serve", serve},
 
 		// asking a CA
