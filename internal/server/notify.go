@@ -6,8 +6,6 @@ import (
 	"os"
 	"strconv"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // notifier tells systemd how the service is (sd_notify). Its zero value tells nobody.
@@ -41,12 +39,12 @@ func (n notifier) stopping() { n.send("STOPPING=1\nSTATUS=draining requests") }
 
 // reloading carries the monotonic time that Type=notify-reload asks for.
 func (n notifier) reloading() {
-	var now unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
+	now, ok := monotonic()
+	if !ok {
 		n.send("RELOADING=1")
 		return
 	}
-	n.send(fmt.Sprintf("RELOADING=1\nMONOTONIC_USEC=%d\nSTATUS=reloading", now.Nano()/1000))
+	n.send(fmt.Sprintf("RELOADING=1\nMONOTONIC_USEC=%d\nSTATUS=reloading", now.Microseconds()))
 }
 
 // watchdogPeriod is how often the supervisor wants a sign of life; 0 if it does not.
