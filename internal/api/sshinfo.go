@@ -9,6 +9,7 @@ import (
 
 	"github.com/signet-ca/signet/internal/ca"
 	"github.com/signet-ca/signet/internal/fault"
+	"github.com/signet-ca/signet/internal/sshfiles"
 )
 
 type sshKeys struct {
@@ -80,7 +81,7 @@ func (a *API) sshConfig(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusOK, map[string][]ca.SSHFile{kind + "Templates": files})
+	writeJSON(w, http.StatusOK, map[string][]sshfiles.File{kind + "Templates": files})
 	return nil
 }
 

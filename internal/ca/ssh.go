@@ -16,6 +16,7 @@ import (
 	"github.com/signet-ca/signet/internal/fault"
 	"github.com/signet-ca/signet/internal/issue"
 	"github.com/signet-ca/signet/internal/provisioner"
+	"github.com/signet-ca/signet/internal/sshfiles"
 	"github.com/signet-ca/signet/internal/store"
 )
 
@@ -29,7 +30,7 @@ type SSHState struct {
 	AddUserCommand     string          // what such a certificate runs; <principal> is replaced
 	HideHosts          bool            // do not list hosts
 	Bastion            *Bastion        // jump host clients are told to use; nil: none
-	Templates          *SSHTemplates   // files for clients
+	Templates          *sshfiles.Set   // files for clients; nil: none
 }
 
 // Bastion is a jump host.

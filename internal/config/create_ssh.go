@@ -1,42 +1,23 @@
 package config
 
 import (
-	"embed"
 	"fmt"
-	"path"
 
 	"golang.org/x/crypto/ssh"
 
 	"github.com/signet-ca/signet/internal/keys"
+	"github.com/signet-ca/signet/internal/sshfiles"
 )
 
-//go:embed ssh/*.tpl
-var sshFiles embed.FS
-
-// BuiltinSSHTemplates are the templates of a CA that configures none. Template names a file
-// of BuiltinSSHTemplate.
+// BuiltinSSHTemplates are the templates of a CA that configures none, their files not named.
 func BuiltinSSHTemplates() *SSHTemplates {
-	return &SSHTemplates{
-		User: []Template{
-			{Name: "config.tpl", Type: "snippet", Path: "~/.ssh/config", Comment: "#"},
-			{Name: "step_includes.tpl", Type: "prepend-line", Path: "${STEPPATH}/ssh/includes", Comment: "#"},
-			{Name: "step_config.tpl", Type: "file", Path: "ssh/config", Comment: "#"},
-			{Name: "known_hosts.tpl", Type: "file", Path: "ssh/known_hosts", Comment: "#"},
-		},
-		Host: []Template{
-			{Name: "sshd_config.tpl", Type: "snippet", Path: "/etc/ssh/sshd_config", Comment: "#", Requires: []string{"Certificate", "Key"}},
-			{Name: "ca.tpl", Type: "snippet", Path: "/etc/ssh/ca.pub", Comment: "#"},
-		},
+	entries := func(kind string) (list []Template) {
+		for _, t := range sshfiles.Builtin(kind) {
+			list = append(list, Template{Name: t.Name, Type: t.Type, Path: t.Path, Comment: t.Comment, Requires: t.Requires})
+		}
+		return list
 	}
-}
-
-// BuiltinSSHTemplate is the text of a built-in template; nil if there is none of that name.
-func BuiltinSSHTemplate(name string) []byte {
-	text, err := sshFiles.ReadFile(path.Join("ssh", path.Base(name)))
-	if err != nil {
-		return nil
-	}
-	return text
+	return &SSHTemplates{User: entries("user"), Host: entries("host")}
 }
 
 // makeSSH makes both keys of the SSH CA and adds the template files.
@@ -58,9 +39,8 @@ func (c *Created) makeSSH() (*SSH, error) {
 	}
 	if !c.o.PKIOnly {
 		c.TemplateDir = c.path("templates", "ssh")
-		all := BuiltinSSHTemplates()
-		for _, t := range append(all.User, all.Host...) {
-			c.add("", c.path("templates", "ssh", t.Name), BuiltinSSHTemplate(t.Name), 0o644)
+		for _, t := range append(sshfiles.Builtin("user"), sshfiles.Builtin("host")...) {
+			c.add("", c.path("templates", "ssh", t.Name), []byte(t.Text), 0o644)
 		}
 	}
 	return &SSH{HostKey: c.path("secrets", "ssh_host_ca_key"), UserKey: c.path("secrets", "ssh_user_ca_key")}, nil

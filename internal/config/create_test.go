@@ -12,12 +12,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"text/template"
 	"time"
 
-	"github.com/Masterminds/sprig/v3"
 	"github.com/google/go-cmp/cmp"
-	"golang.org/x/crypto/ssh"
 
 	"github.com/signet-ca/signet/internal/config"
 	"github.com/signet-ca/signet/internal/issue"
@@ -364,51 +361,6 @@ func TestExistingRoot(t *testing.T) {
 				t.Error("the key of an existing root was copied")
 			}
 		})
-	}
-}
-
-// renderedKey is a key as templates see it.
-type renderedKey struct{ ssh.PublicKey }
-
-func TestSSHTemplatesRender(t *testing.T) {
-	t.Parallel()
-	key, err := keys.SSHPublicKey(newKey(t, keys.Alg{}).Public())
-	if err != nil {
-		t.Fatal(err)
-	}
-	line := strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key)))
-	user := map[string]any{"GOOS": "linux", "StepPath": "/h/.step", "StepBasePath": "/h/.step", "User": "joe", "Certificate": "c.pub", "Key": "k"}
-	windows := map[string]any{"GOOS": "windows", "StepPath": `C:\h\.step`, "Context": "lab", "Console": "true", "Provisioner": "p"}
-	for _, c := range []struct {
-		name string
-		data map[string]any
-		want string
-	}{
-		{"config.tpl", user, "Host *\n\tInclude \"/h/.step/ssh/includes\"\n"},
-		{"config.tpl", windows, "Host *\n\tInclude \"/h/.step/ssh/includes\"\n"},
-		{"step_includes.tpl", user, "Include \"/h/.step/ssh/config\"\n"},
-		{"step_includes.tpl", windows, "Include \"/h/.step/ssh/config\"\n"},
-		{"step_config.tpl", user, "Match exec \"step ssh check-host %h\"\n\tUser joe\n\tUserKnownHostsFile \"/h/.step/ssh/known_hosts\"\n\tProxyCommand step ssh proxycommand %r %h %p\n"},
-		{"step_config.tpl", windows, "Match exec \"step ssh check-host --context lab %h\"\n\tUserKnownHostsFile \"C:\\h\\.step\\ssh\\known_hosts\"\n\tProxyCommand C:\\Windows\\System32\\cmd.exe /c step ssh proxycommand --context lab --console --provisioner \"p\" %r %h %p\n"},
-		{"known_hosts.tpl", user, "@cert-authority * " + line + "\n@cert-authority * " + line + "\n"},
-		{"ca.tpl", user, line + "\n"},
-		{"sshd_config.tpl", user, "Match all\n\tTrustedUserCAKeys /etc/ssh/ca.pub\n\tHostCertificate /etc/ssh/c.pub\n\tHostKey /etc/ssh/k\n"},
-	} {
-		text := config.BuiltinSSHTemplate(c.name)
-		parsed, err := template.New(c.name).Funcs(sprig.TxtFuncMap()).Parse(string(text))
-		if err != nil {
-			t.Fatal(err)
-		}
-		var out strings.Builder
-		err = parsed.Execute(&out, map[string]any{"User": c.data, "Step": map[string]any{"SSH": map[string]any{
-			"HostKey": renderedKey{key}, "UserKey": renderedKey{key}, "HostFederatedKeys": []renderedKey{{key}}, "UserFederatedKeys": []renderedKey{},
-		}}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(c.want, out.String()); diff != "" {
-			t.Errorf("%s renders otherwise (-want +got):\n%s", c.name, diff)
-		}
 	}
 }
 

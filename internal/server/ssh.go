@@ -10,6 +10,7 @@ import (
 	"github.com/signet-ca/signet/internal/config"
 	"github.com/signet-ca/signet/internal/issue"
 	"github.com/signet-ca/signet/internal/keys"
+	"github.com/signet-ca/signet/internal/sshfiles"
 )
 
 const (
@@ -60,8 +61,8 @@ func (s *Server) newSSHState(l *loaded) (*ca.SSHState, error) {
 }
 
 // sshTemplates are the configured templates, or the built-in ones where none is configured.
-func (s *Server) sshTemplates(cfg *config.Config) (*ca.SSHTemplates, error) {
-	user, host := ca.BuiltinSSHTemplates("user"), ca.BuiltinSSHTemplates("host")
+func (s *Server) sshTemplates(cfg *config.Config) (*sshfiles.Set, error) {
+	user, host := sshfiles.Builtin("user"), sshfiles.Builtin("host")
 	var data map[string]any
 	if t := cfg.Templates; t != nil {
 		data = t.Data
@@ -74,17 +75,17 @@ func (s *Server) sshTemplates(cfg *config.Config) (*ca.SSHTemplates, error) {
 			}
 		}
 	}
-	return ca.NewSSHTemplates(user, host, data)
+	return sshfiles.Compile(user, host, data)
 }
 
-func (s *Server) readTemplates(list []config.Template) ([]ca.SSHTemplate, error) {
-	out := make([]ca.SSHTemplate, len(list))
+func (s *Server) readTemplates(list []config.Template) ([]sshfiles.Template, error) {
+	out := make([]sshfiles.Template, len(list))
 	var errs []error
 	for i := range list {
 		t := &list[i]
 		text, err := t.Text(s.o.Home)
 		errs = append(errs, err)
-		out[i] = ca.SSHTemplate{Name: t.Name, Type: t.Type, Path: t.Path, Comment: orElse(t.Comment, "#"), Requires: t.Requires, Text: text}
+		out[i] = sshfiles.Template{Name: t.Name, Type: t.Type, Path: t.Path, Comment: orElse(t.Comment, "#"), Requires: t.Requires, Text: text}
 		// Files of old installations lack what the built-in text has always needed.
 		if t.Name == "sshd_config.tpl" && t.Requires == nil {
 			out[i].Requires = []string{"Certificate", "Key"}

@@ -1,3 +1,0 @@
-{{- range .Step.SSH.UserKeys }}{{ .Type }} {{ .Marshal | toString | b64enc }}
-{{ end }}{{ range .Step.SSH.UserFederatedKeys }}{{ .Type }} {{ .Marshal | toString | b64enc }}
-{{ end -}}

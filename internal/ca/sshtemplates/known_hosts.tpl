@@ -1,3 +1,0 @@
-{{- range .Step.SSH.HostKeys }}@cert-authority * {{ .Type }} {{ .Marshal | toString | b64enc }}
-{{ end }}{{ range .Step.SSH.HostFederatedKeys }}@cert-authority * {{ .Type }} {{ .Marshal | toString | b64enc }}
-{{ end -}}
