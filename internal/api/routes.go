@@ -68,6 +68,7 @@ func (a *API) routes() []route {
 		{"GET", "/ssh/hosts", a.sshHosts},
 		{"GET", "/ssh/get-hosts", a.sshHosts},
 		{"POST", "/ssh/bastion", a.sshBastion},
+		{"GET", "/ssh/krl", a.sshKRL}, // never over plain HTTP: the list is not signed
 	}
 }
 

@@ -1,9 +1,13 @@
 package api
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"net/http"
 	"strings"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -158,5 +162,21 @@ func (a *API) sshBastion(w http.ResponseWriter, r *http.Request) error {
 		answer.Bastion = b
 	}
 	writeJSON(w, http.StatusOK, answer)
+	return nil
+}
+
+// sshKRL gives the list of revoked SSH certificates, for RevokedKeys of sshd.
+func (a *API) sshKRL(w http.ResponseWriter, r *http.Request) error {
+	list, err := a.CA.SSHKRL(r.Context())
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(list)
+	h := w.Header()
+	h.Set("Content-Type", "application/octet-stream")
+	h.Set("Content-Disposition", `attachment; filename="revoked.krl"`)
+	h.Set("ETag", `"`+hex.EncodeToString(sum[:16])+`"`)
+	h.Set("Cache-Control", "no-cache") // keep it, and ask each time whether it is still the one
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(list))
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -31,6 +32,8 @@ type SSHState struct {
 	HideHosts          bool            // do not list hosts
 	Bastion            *Bastion        // jump host clients are told to use; nil: none
 	Templates          *sshfiles.Set   // files for clients; nil: none
+
+	krl krlCache
 }
 
 // Bastion is a jump host.
@@ -199,6 +202,9 @@ func (w *sshWork) seal(ctx context.Context, checked *issue.CheckedSSH, renewedFr
 		Raw: cert.Marshal(), RenewedFrom: renewedFrom,
 	}
 	for _, p := range cert.ValidPrincipals {
+		if cert.CertType == ssh.HostCert {
+			p = strings.ToLower(p) // hosts are looked up in any case (RFC 4343)
+		}
 		record.Names = append(record.Names, store.Name{Kind: "principal", Value: p})
 	}
 	w.records = append(w.records, record)

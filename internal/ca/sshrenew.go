@@ -164,6 +164,9 @@ func (c *CA) revokeSSH(ctx context.Context, a *admission, ask RevokeSSHAsk) erro
 	if err != nil {
 		return commitError(err)
 	}
+	if s := c.state.Load().SSH; s != nil {
+		s.krl.drop()
+	}
 	c.log.InfoContext(ctx, "SSH certificate revoked", "act", "ssh.revoke", "serial", r.Serial, "provisioner", a.provisioner.Name, "subject", a.grant.Subject)
 	return nil
 }

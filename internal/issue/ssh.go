@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"golang.org/x/crypto/ssh"
 
@@ -259,11 +260,13 @@ func checkPrincipals(c *ssh.Certificate) error {
 		if p == "" {
 			return fault.New(fault.Invalid, "an empty principal cannot be certified")
 		}
-		bad := ", \t"
-		if c.CertType == ssh.UserCert {
-			bad += "*?!"
+		bad := func(r rune) bool {
+			return r == ',' || unicode.IsSpace(r) || c.CertType == ssh.UserCert && strings.ContainsRune("*?!", r)
 		}
-		if strings.ContainsAny(p, bad) {
+		if strings.ContainsFunc(p, func(r rune) bool { return !unicode.IsGraphic(r) && !unicode.IsSpace(r) }) {
+			return fault.New(fault.Invalid, "the principal %q contains a character that cannot be seen", p)
+		}
+		if strings.ContainsFunc(p, bad) {
 			return fault.New(fault.Denied, "the principal %q contains a character that servers give a meaning of its own", p)
 		}
 		if err := checkText("principal", p, maxName); err != nil {

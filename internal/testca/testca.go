@@ -59,6 +59,9 @@ type Setup struct {
 	CRL          *ca.CRLSettings
 	Home         string // where template files are looked for
 	Observe      func(ca.Event)
+	SSH          bool          // with an SSH half: keys, an SSHPOP provisioner, SSH for the JWK provisioner
+	SSHUserKey   crypto.Signer // of the user CA; nil: a new P-256 key
+	SSHHostKey   crypto.Signer // of the host CA; nil: a new P-256 key
 }
 
 // CA is a running test CA.
@@ -71,6 +74,7 @@ type CA struct {
 	Store                    *store.Store
 	Log                      *Log
 	Authority                *issue.Authority
+	SSHUserKey, SSHHostKey   crypto.Signer // of the SSH half
 
 	t      testing.TB
 	setup  Setup
@@ -88,6 +92,7 @@ func New(t testing.TB, bend ...func(*Setup)) *CA {
 	c.makeCertificates()
 	c.Key = P256(t)
 	c.KeyID = Thumbprint(&c.Key.PublicKey)
+	c.makeSSHKeys()
 	c.openStore()
 	c.Office = ca.New(ca.Options{Store: c.Store, Log: c.Logger(), Started: s.Started, Observe: s.Observe}, c.NewState())
 	c.server = sync.OnceValue(c.serve)
@@ -195,10 +200,11 @@ func (c *CA) NewState(bend ...func(*Setup)) *ca.State {
 	c.Authority = authority
 	env := &provisioner.Env{Authority: authority, Claims: claims, Audiences: provisioner.NewAudiences(s.DNSNames), Home: s.Home,
 		Webhooks: webhook.NewEnv([]*x509.Certificate{c.Root}, func(ctx context.Context) (*tls.Certificate, error) { return c.Office.OwnCertificate(ctx) })}
+	half := c.sshHalf(&s, env)
 	state := &ca.State{
 		Roots: []*x509.Certificate{c.Root}, Issuer: issuer, Authority: authority, Audiences: env.Audiences,
 		Provisioners: c.provisioners(&s, env), Claims: claims, CRL: s.CRL,
-		DNSNames: s.DNSNames, CommonName: "Test Online CA",
+		DNSNames: s.DNSNames, CommonName: "Test Online CA", SSH: half,
 	}
 	if s.State != nil {
 		s.State(state)
