@@ -88,7 +88,7 @@ var onlyIn = []struct {
 	// The office hands out the server's own certificate as what a listener takes.
 	{"crypto/tls", []string{".", "cli", "server", "config", "ca", "acme", "fetch", "webhook", "testca", "store"}, "TLS is the listeners' business; a database server may speak it too"},
 	{"github.com/go-jose/go-jose/", []string{"cli", "config", "keys", "provisioner", "acme", "testca"}, "JOSE is read where proofs are"},
-	{"text/template", []string{"issue", "sshfiles", "cli"}, "templates belong to certificates and to what the SSH configuration is made of"},
+	{"text/template", []string{"issue", "sshfiles", "cli", "webhook"}, "templates belong to certificates and to what the SSH configuration is made of"},
 	{"html/template", []string{"console", "cli"}, "pages belong to the console"},
 	{"encoding/json/v2", nil, "an experiment still"},
 	{"unsafe", nil, "nothing here is worth it"},
