@@ -38,7 +38,7 @@ var rooms = map[string][]string{
 	"console": {"ca", "policy", "provisioner", "store", "fault"},
 
 	// office
-	"ca": {"issue", "keys", "krl", "policy", "provisioner", "sshfiles", "store", "webhook", "fault"},
+	"ca": {"issue", "keys", "krl", "lint", "policy", "provisioner", "sshfiles", "store", "webhook", "fault"},
 
 	// workshop
 	"provisioner": {"fetch", "issue", "keys", "policy", "strict", "webhook", "fault"},
@@ -47,6 +47,7 @@ var rooms = map[string][]string{
 	// cellar: rooms that know nobody upstairs
 	"policy":     {"fault"},
 	"attest":     {"keys", "fault"},
+	"lint":       {"fault"},
 	"webhook":    {"fetch", "keys", "fault"},
 	"fetch":      {"fault"},
 	"kms":        {"keys", "fault"},

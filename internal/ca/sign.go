@@ -94,6 +94,9 @@ func (c *CA) issueX509(ctx context.Context, a *admission, ask *issue.X509Ask) (*
 	if err != nil {
 		return nil, err
 	}
+	if err := c.lintX509(ctx, a, checked); err != nil {
+		return nil, err
+	}
 	if err := c.approveX509(ctx, a, a.grant, ask, checked); err != nil {
 		return nil, err
 	}

@@ -182,6 +182,9 @@ func (w *sshWork) checkIdentity(ctx context.Context, token string, d *issue.SSHD
 	if err != nil {
 		return nil, err
 	}
+	if err := w.lintX509(ctx, w.a, checked); err != nil {
+		return nil, err
+	}
 	return checked, w.approveX509(ctx, w.a, g, x509Ask, checked)
 }
 

@@ -23,7 +23,16 @@ type Options struct {
 type X509Options struct {
 	issue.TemplateConfig
 	policy.X509Config
+	Lint       string   `json:"lint,omitempty" help:"rules of the RFCs and the community about the certificate before it is signed: off, warn (log what is broken) or refuse (what breaks a MUST)" enum:"off,warn,refuse" default:"off"`
+	LintIgnore []string `json:"lintIgnore,omitempty" help:"names of rules that do not count"`
 }
+
+// What becomes of a certificate that breaks a standard.
+const (
+	LintOff    = "off"    // nobody looks
+	LintWarn   = "warn"   // the log says so
+	LintRefuse = "refuse" // it is not issued, if what is broken is a MUST
+)
 
 // SSHOptions are options.ssh.
 type SSHOptions struct {
@@ -74,6 +83,15 @@ func (p *Provisioner) openWebhooks(env *Env) error {
 	return errors.Join(all...)
 }
 
+// Linting is what becomes of certificates that break standards, and the rules that do not
+// count.
+func (p *Provisioner) Linting() (severity string, ignore []string) {
+	if p.Options == nil || p.Options.X509 == nil || p.Options.X509.Lint == "" {
+		return LintOff, nil
+	}
+	return p.Options.X509.Lint, p.Options.X509.LintIgnore
+}
+
 // Webhooks are those of a kind that are asked about a type of certificates, in their order.
 func (p *Provisioner) Webhooks(kind, certType string) []*webhook.Hook {
 	var some []*webhook.Hook
@@ -108,6 +126,11 @@ func (p *Provisioner) openX509(o *X509Options, env *Env) error {
 		return err
 	}
 	p.profile.Policy = rules
+	switch o.Lint {
+	case "", LintOff, LintWarn, LintRefuse:
+	default:
+		return fault.New(fault.Invalid, "lint is %q; it is off, warn or refuse", o.Lint)
+	}
 	current, err := o.OpenX509(p.place("x509", env))
 	if err != nil {
 		return err
