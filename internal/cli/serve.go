@@ -86,7 +86,11 @@ func runServer(ctx context.Context, env *Env, f *serveFlags, args []string) erro
 	if f.token != "" {
 		return exitWith(exitStart, errors.New("--token links the CA to a vendor's service, which this version does not do; leave it out"))
 	}
-	log := slog.New(slog.NewTextHandler(env.Stderr, nil))
+	level := slog.LevelInfo
+	if env.Log.Enabled(ctx, slog.LevelDebug) {
+		level = slog.LevelDebug
+	}
+	log := slog.New(slog.NewTextHandler(env.Stderr, &slog.HandlerOptions{Level: level}))
 	if f.acmeHTTPPort != 0 || f.acmeTLSPort != 0 || f.acmeStrictFQDN {
 		log.Warn("the --acme flags have no effect: this version does not serve ACME yet")
 	}

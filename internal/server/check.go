@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"time"
 
 	"github.com/signet-ca/signet/internal/ca"
 )
@@ -11,7 +10,7 @@ import (
 // configuration, the keys and certificates it names, opens the provisioners and issues the
 // server's own certificate, in memory. Warnings go to the log.
 func Check(ctx context.Context, o Options) error {
-	s := &Server{o: o, started: time.Now()}
+	s := newServer(o)
 	cfg, err := s.readConfig()
 	if err != nil {
 		return err

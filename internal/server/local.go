@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/signet-ca/signet/internal/ca"
 	"github.com/signet-ca/signet/internal/fault"
@@ -15,7 +14,7 @@ import (
 // CA's own machine: the same state on the same records. A server may run on them meanwhile.
 // The caller closes it.
 func OpenLocal(ctx context.Context, o Options) (local *ca.CA, closeStore func() error, err error) {
-	s := &Server{o: o, started: time.Now()}
+	s := newServer(o)
 	cfg, err := s.readConfig()
 	if err != nil {
 		return nil, nil, err

@@ -86,8 +86,8 @@ func measured(m *metrics, next http.Handler) http.Handler {
 		seen := &recorder{ResponseWriter: w, status: http.StatusOK}
 		next.ServeHTTP(seen, r) // the router notes the pattern in r itself
 		endpoint := r.Pattern
-		if endpoint == "" {
-			endpoint = "other"
+		if endpoint == "" || endpoint == "/" {
+			endpoint = "other" // nothing of ours
 		}
 		m.requests.WithLabelValues(endpoint, statusClass(seen.status)).Observe(time.Since(start).Seconds())
 	})

@@ -150,7 +150,7 @@ func (n *node) launch() {
 	})
 }
 
-func tail(s string) string { return s[max(0, len(s)-8000):] }
+func tail(s string) string { return s[max(0, len(s)-3000):] }
 
 // start starts the process and waits until it serves.
 func (n *node) start() *node {
@@ -336,7 +336,8 @@ func leafOf(body string) (*x509.Certificate, error) {
 // records opens the database of a server that has ended.
 func (n *node) records() *store.Store {
 	n.t.Helper()
-	db, err := store.Open(n.t.Context(), store.Config{Type: "sqlite", DataSource: n.path("signet.db")}, slog.New(slog.DiscardHandler))
+	config := n.members["db"].(map[string]any)
+	db, err := store.Open(n.t.Context(), store.Config{Type: "sqlite", DataSource: config["dataSource"].(string)}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		n.t.Fatal(err)
 	}

@@ -16,6 +16,8 @@ type ownCertificate struct {
 	ca  *ca.CA
 	log *slog.Logger
 
+	renewing sync.Mutex // one renewal or change of state at a time
+
 	mu      sync.Mutex // guards what follows
 	current *tls.Certificate
 	renewed chan struct{} // tells the timer that current changed
@@ -26,23 +28,31 @@ func newOwnCertificate(c *ca.CA, first *tls.Certificate, log *slog.Logger) *ownC
 }
 
 // get serves handshakes. A certificate in its last minute, after a long sleep of the machine
-// for example, is replaced on the spot.
+// for example, is replaced on the spot, by one of the handshakes that wait.
 func (o *ownCertificate) get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return o.fresh(hello.Context()), nil
 }
 
 func (o *ownCertificate) fresh(ctx context.Context) *tls.Certificate {
-	o.mu.Lock()
-	cert := o.current
-	o.mu.Unlock()
+	cert := o.now()
 	if time.Until(cert.Leaf.NotAfter) > time.Minute {
 		return cert
 	}
-	fresh, err := o.renew(ctx)
-	if err != nil {
+	o.renewing.Lock()
+	defer o.renewing.Unlock()
+	if cert = o.now(); time.Until(cert.Leaf.NotAfter) > time.Minute {
+		return cert
+	}
+	if err := o.renewLocked(ctx); err != nil {
 		return cert // an expired certificate tells the client more than no answer
 	}
-	return fresh
+	return o.now()
+}
+
+func (o *ownCertificate) now() *tls.Certificate {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.current
 }
 
 func (o *ownCertificate) set(cert *tls.Certificate) {
@@ -55,14 +65,29 @@ func (o *ownCertificate) set(cert *tls.Certificate) {
 	}
 }
 
-func (o *ownCertificate) renew(ctx context.Context) (*tls.Certificate, error) {
+// swap puts a state and a certificate of it in force; a renewal under way cannot put one of
+// the old state over it.
+func (o *ownCertificate) swap(state *ca.State, cert *tls.Certificate) {
+	o.renewing.Lock()
+	defer o.renewing.Unlock()
+	o.ca.Swap(state)
+	o.set(cert)
+}
+
+func (o *ownCertificate) renew(ctx context.Context) error {
+	o.renewing.Lock()
+	defer o.renewing.Unlock()
+	return o.renewLocked(ctx)
+}
+
+func (o *ownCertificate) renewLocked(ctx context.Context) error {
 	fresh, err := o.ca.OwnCertificate(ctx)
 	if err != nil {
 		o.log.ErrorContext(ctx, "server certificate not renewed", "err", err)
-		return nil, err
+		return err
 	}
 	o.set(fresh)
-	return fresh, nil
+	return nil
 }
 
 // keepFresh renews at two thirds of the lifetime, less a random twentieth, until the
@@ -77,7 +102,7 @@ func (o *ownCertificate) keepFresh(ctx context.Context) {
 		case <-o.renewed:
 			timer.Reset(o.wait())
 		case <-timer.C:
-			if _, err := o.renew(ctx); err != nil {
+			if err := o.renew(ctx); err != nil {
 				timer.Reset(time.Minute + rand.N(time.Minute))
 			}
 		}
@@ -85,9 +110,7 @@ func (o *ownCertificate) keepFresh(ctx context.Context) {
 }
 
 func (o *ownCertificate) wait() time.Duration {
-	o.mu.Lock()
-	leaf := o.current.Leaf
-	o.mu.Unlock()
+	leaf := o.now().Leaf
 	period := leaf.NotAfter.Sub(leaf.NotBefore)
 	return max(0, time.Until(leaf.NotAfter)-period/3-rand.N(period/20+1))
 }

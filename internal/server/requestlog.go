@@ -40,7 +40,7 @@ type logEntry struct {
 func newRequestLog(format string, out io.Writer, getenv func(string) string) (*requestLog, error) {
 	l := &requestLog{
 		realIP:     getenv("STEP_LOGGER_LOG_REAL_IP") == "1" || getenv("SIGNET_LOGGER_LOG_REAL_IP") == "1",
-		quietProbe: getenv("STEP_LOGGER_ONLY_TRACE_HEALTH_ENDPOINT") == "1",
+		quietProbe: getenv("STEP_LOGGER_ONLY_TRACE_HEALTH_ENDPOINT") == "1" || getenv("SIGNET_LOGGER_ONLY_TRACE_HEALTH_ENDPOINT") == "1",
 	}
 	out = &lockedWriter{w: out}
 	switch format {
@@ -56,7 +56,7 @@ func newRequestLog(format string, out io.Writer, getenv func(string) string) (*r
 	return l, nil
 }
 
-// lowerLevel writes levels as existing log readers expect them, and no empty message.
+// lowerLevel writes levels as existing log readers expect them.
 func lowerLevel(groups []string, a slog.Attr) slog.Attr {
 	if len(groups) == 0 && a.Key == slog.LevelKey {
 		level := strings.ToLower(a.Value.String())
@@ -76,9 +76,9 @@ func slogWriter(h slog.Handler, startKey string) func(context.Context, slog.Leve
 			slog.String("name", "ca"), slog.String("user-id", ""),
 			slog.String(startKey, e.start.Format(time.RFC3339)),
 			slog.String("duration", e.duration.String()), slog.Int64("duration-ns", e.duration.Nanoseconds()),
-			slog.String("method", e.request.Method), slog.String("path", e.request.URL.RequestURI()),
+			slog.String("method", e.request.Method), slog.String("path", clip(e.request.URL.RequestURI())),
 			slog.String("protocol", e.request.Proto), slog.Int("status", e.status), slog.Int64("size", e.size),
-			slog.String("referer", e.request.Referer()), slog.String("user-agent", e.request.UserAgent()),
+			slog.String("referer", clip(e.request.Referer())), slog.String("user-agent", clip(e.request.UserAgent())),
 		)
 		r.Add(e.notes...)
 		_ = h.Handle(ctx, r) // a log that cannot be written does not fail the request
@@ -88,10 +88,20 @@ func slogWriter(h slog.Handler, startKey string) func(context.Context, slog.Leve
 func commonWriter(out io.Writer) func(context.Context, slog.Level, *logEntry) {
 	return func(_ context.Context, _ slog.Level, e *logEntry) {
 		var b bytes.Buffer
-		fmt.Fprintf(&b, "%s %s ca - %s %d %q %d %d\n", orDash(e.id), orDash(e.remote), e.start.Format(time.RFC3339),
-			e.duration.Nanoseconds(), e.request.Method+" "+e.request.URL.RequestURI()+" "+e.request.Proto, e.status, e.size)
+		fmt.Fprintf(&b, "%s %s ca - %s %s %q %d %d\n", orDash(e.id), orDash(e.remote), e.start.Format(time.RFC3339),
+			e.duration, e.request.Method+" "+clip(e.request.URL.RequestURI())+" "+e.request.Proto, e.status, e.size)
 		_, _ = out.Write(b.Bytes())
 	}
+}
+
+// maxLogged bounds a text of the client in the log, in bytes.
+const maxLogged = 1024
+
+func clip(s string) string {
+	if len(s) > maxLogged {
+		return s[:maxLogged] + "…"
+	}
+	return s
 }
 
 func orDash(s string) string {

@@ -48,6 +48,7 @@ type Server struct {
 	metrics *metrics
 	own     *ownCertificate
 	pinged  pinged
+	asked   asked
 
 	mu        sync.Mutex // one reload at a time; guards what follows
 	current   *setup
@@ -56,10 +57,15 @@ type Server struct {
 	retiring  sync.WaitGroup // listeners that a reload closed and whose requests go on
 }
 
+func newServer(o Options) *Server {
+	return &Server{o: o, started: time.Now(), listeners: map[string]*listener{}, asked: asked{answers: map[string][]byte{}}}
+}
+
 // Run serves until the context ends, then drains and closes. It returns nil after a clean
 // stop.
 func Run(ctx context.Context, o Options) error {
-	s := &Server{o: o, started: time.Now(), notify: newNotifier(o.Getenv), listeners: map[string]*listener{}, passed: passedSockets(o.Getenv, o.Log)}
+	s := newServer(o)
+	s.notify, s.passed = newNotifier(o.Getenv), passedSockets(o.Getenv, o.Log)
 	if err := s.open(ctx); err != nil {
 		return err
 	}
@@ -94,17 +100,25 @@ func Run(ctx context.Context, o Options) error {
 }
 
 // open reads the configuration, opens the store and binds every socket. Only when all of it
-// worked does anything serve.
+// worked does anything serve. The store opens while the keys are decrypted.
 func (s *Server) open(ctx context.Context) error {
-	cfg, err := s.readConfig()
+	cfg, err := s.readFile()
 	if err != nil {
 		return err
 	}
 	s.metrics = newMetrics(s.started, func() *ca.State { return s.ca.State() })
+	var keysErr error
+	var loading sync.WaitGroup
+	loading.Go(func() { keysErr = s.loadKeys(cfg) })
 	s.store, err = store.Open(ctx, cfg.store, s.o.Log, s.storeOptions()...)
+	loading.Wait()
 	if err != nil {
-		return fmt.Errorf("open the database: %w", err)
+		return errors.Join(keysErr, fmt.Errorf("open the database: %w", err))
 	}
+	if keysErr != nil {
+		return errors.Join(keysErr, s.store.Close())
+	}
+	s.asked.started = true
 	if err := s.openOn(ctx, cfg); err != nil {
 		return errors.Join(err, s.store.Close())
 	}
@@ -160,8 +174,7 @@ func (s *Server) reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.ca.Swap(next.state)
-	s.own.set(next.own)
+	s.own.swap(next.state, next.own)
 	s.swap(next, m)
 	return nil
 }
@@ -195,7 +208,8 @@ func (s *Server) drain() {
 	s.retiring.Wait()
 }
 
-// watchdog tells the supervisor that the server can still reach its store.
+// watchdog tells the supervisor that the server is alive, which it is not when the database
+// neither answers nor fails. A database that fails is no reason to restart the server.
 func (s *Server) watchdog(ctx context.Context) {
 	period := watchdogPeriod(s.o.Getenv)
 	if period == 0 {
@@ -208,6 +222,7 @@ func (s *Server) watchdog(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+			s.pinged.look(ctx, s.database)
 			s.notify.send("WATCHDOG=1")
 		}
 	}

@@ -13,11 +13,13 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/signet-ca/signet/internal/api"
 	"github.com/signet-ca/signet/internal/ca"
 	"github.com/signet-ca/signet/internal/config"
+	"github.com/signet-ca/signet/internal/fault"
 	"github.com/signet-ca/signet/internal/issue"
 	"github.com/signet-ca/signet/internal/keys"
 	"github.com/signet-ca/signet/internal/policy"
@@ -48,6 +50,15 @@ type setup struct {
 
 // readConfig reads the file and what it names; all complaints come at once.
 func (s *Server) readConfig() (*loaded, error) {
+	l, err := s.readFile()
+	if err != nil {
+		return nil, err
+	}
+	return l, s.loadKeys(l)
+}
+
+// readFile reads the file alone.
+func (s *Server) readFile() (*loaded, error) {
 	cfg, report, err := config.Options{Home: s.o.Home, Strict: s.o.Strict}.Read(s.o.ConfigFile)
 	if err != nil {
 		return nil, err
@@ -55,22 +66,33 @@ func (s *Server) readConfig() (*loaded, error) {
 	for _, w := range report.Warnings {
 		s.o.Log.Warn("configuration", "warning", w.Error())
 	}
-	pki, warnings, err := config.LoadPKI(cfg, s.keyPassword(cfg), time.Now())
-	if err != nil {
-		return nil, err
-	}
-	for _, w := range warnings {
-		s.o.Log.Warn("configuration", "warning", w.Error())
-	}
-	sshKeys, err := s.loadSSH(cfg)
-	if err != nil {
-		return nil, err
-	}
 	db, err := cfg.Database()
 	if err != nil {
 		return nil, fmt.Errorf("db.dataSource: %w", err)
 	}
-	return &loaded{cfg: cfg, pki: pki, ssh: sshKeys, store: store.Config(db)}, nil
+	return &loaded{cfg: cfg, store: store.Config(db)}, nil
+}
+
+// loadKeys reads the keys and certificates that the file names. Deriving keys from a
+// password is most of the time a start takes, so X.509 and SSH keys are decrypted at the
+// same time, unless somebody has to be asked: one question at a time.
+func (s *Server) loadKeys(l *loaded) error {
+	var warnings []config.Complaint
+	var pkiErr, sshErr error
+	loadPKI := func() { l.pki, warnings, pkiErr = config.LoadPKI(l.cfg, s.keyPassword(l.cfg), time.Now()) }
+	if s.o.Password == nil && l.cfg.Password == "" {
+		loadPKI()
+		l.ssh, sshErr = s.loadSSH(l.cfg)
+	} else {
+		var both sync.WaitGroup
+		both.Go(loadPKI)
+		both.Go(func() { l.ssh, sshErr = s.loadSSH(l.cfg) })
+		both.Wait()
+	}
+	for _, w := range warnings {
+		s.o.Log.Warn("configuration", "warning", w.Error())
+	}
+	return errors.Join(pkiErr, sshErr)
 }
 
 // keyPassword: the command line's password wins over the configuration's; without either
@@ -79,7 +101,30 @@ func (s *Server) keyPassword(cfg *config.Config) keys.Password {
 	if s.o.Password != nil {
 		return keys.FixedPassword(s.o.Password)
 	}
-	return cfg.KeyPassword(s.o.Prompt)
+	return cfg.KeyPassword(s.asked.password(s.o.Prompt))
+}
+
+// asked remembers what was typed at the start: when a reload reads the keys again, nobody
+// sits at the terminal, and the server must not wait for somebody.
+type asked struct {
+	started bool
+	answers map[string][]byte
+}
+
+func (a *asked) password(prompt keys.Password) keys.Password {
+	return func(what string) ([]byte, error) {
+		if typed, ok := a.answers[what]; ok {
+			return typed, nil
+		}
+		if a.started || prompt == nil {
+			return nil, fault.New(fault.Invalid, "%s is encrypted; a reload cannot ask for its password, so restart the server or use --password-file", what)
+		}
+		typed, err := prompt(what)
+		if err == nil {
+			a.answers[what] = typed
+		}
+		return typed, err
+	}
 }
 
 // prepare builds and checks a whole state. Nothing of it is in force yet.
@@ -211,7 +256,7 @@ func (s *Server) mount(next *setup) error {
 	cfg := next.cfg
 	door := &api.API{CA: s.ca, Log: s.o.Log, Version: s.o.Version, Ready: s.status, TLS: func() *api.TLSOptions { return tlsOptions(cfg) }}
 	wrap := func(h http.Handler) http.Handler {
-		return deadline(requestTimeout, contained(s.o.Log, s.metrics, measured(s.metrics, h)))
+		return deadline(requestTimeout, measured(s.metrics, contained(s.o.Log, s.metrics, h)))
 	}
 	trace := ""
 	if cfg.Logger != nil {
