@@ -41,7 +41,7 @@ var rooms = map[string][]string{
 	"ca": {"issue", "keys", "krl", "lint", "policy", "provisioner", "sshfiles", "store", "webhook", "fault"},
 
 	// workshop
-	"provisioner": {"fetch", "issue", "keys", "policy", "strict", "webhook", "fault"},
+	"provisioner": {"fetch", "issue", "keys", "lint", "policy", "strict", "webhook", "fault"},
 	"issue":       {"keys", "policy", "strict", "fault"},
 
 	// cellar: rooms that know nobody upstairs

@@ -43,6 +43,7 @@ type Signet struct {
 	StrictPermissions  bool `json:"strictPermissions,omitempty" help:"refuse to start, instead of warning, if a private key or this file can be read by others"`
 	AllowLegacyTLS     bool `json:"allowLegacyTLS,omitempty" help:"permit tls.minVersion and tls.maxVersion 1.0 and 1.1"`
 	AllowGetHostByName bool `json:"allowGetHostByName,omitempty" help:"templates may call getHostByName, which sends names to the DNS server"`
+	Watch              bool `json:"watch,omitempty" help:"reload whenever this file changes, as SIGHUP does"`
 	TrustAnchors       bool `json:"trustAnchors,omitempty" help:"the roots may be certificates that are not self-signed, without a warning"`
 }
 

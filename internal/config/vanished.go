@@ -1,6 +1,10 @@
 package config
 
-import "github.com/signet-ca/signet/internal/provisioner"
+import (
+	"slices"
+
+	"github.com/signet-ca/signet/internal/provisioner"
+)
 
 // Vanished names settings of ours that one configuration had and the next does not: the
 // mark of an older program that rewrote the file and dropped what it does not know.
@@ -21,6 +25,10 @@ func Vanished(before, after *Config) []string {
 	for _, p := range before.Authority.Provisioners {
 		if next := now[p.Name]; next != nil {
 			check(p.Name+": allowRevokeAny", p.AllowRevokeAny, next.AllowRevokeAny)
+			has := next.Options.OwnMembers()
+			for _, member := range p.Options.OwnMembers() {
+				check(p.Name+": options."+member, true, slices.Contains(has, member))
+			}
 		}
 	}
 	return gone

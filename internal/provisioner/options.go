@@ -7,6 +7,7 @@ import (
 
 	"github.com/signet-ca/signet/internal/fault"
 	"github.com/signet-ca/signet/internal/issue"
+	"github.com/signet-ca/signet/internal/lint"
 	"github.com/signet-ca/signet/internal/policy"
 	"github.com/signet-ca/signet/internal/webhook"
 )
@@ -103,6 +104,33 @@ func (p *Provisioner) Webhooks(kind, certType string) []*webhook.Hook {
 	return some
 }
 
+// OwnMembers lists the members in use that only this product knows: an older program that
+// rewrites the configuration drops them.
+func (o *Options) OwnMembers() []string {
+	if o == nil {
+		return nil
+	}
+	var own []string
+	add := func(name string, used bool) {
+		if used {
+			own = append(own, name)
+		}
+	}
+	if x := o.X509; x != nil {
+		add("x509.allow", x.Allow != nil)
+		add("x509.deny", x.Deny != nil)
+		add("x509.lint", x.Lint != "" && x.Lint != LintOff)
+	}
+	if s := o.SSH; s != nil {
+		add("ssh.user", s.User != nil)
+		add("ssh.host", s.Host != nil)
+	}
+	for _, w := range o.Webhooks {
+		add("webhooks of "+w.Name+": secret", w.Secret != "")
+	}
+	return own
+}
+
 // SpellsSecret reports whether a secret itself stands in the options, not a reference to one.
 func (o *Options) SpellsSecret() bool {
 	if o == nil {
@@ -130,6 +158,11 @@ func (p *Provisioner) openX509(o *X509Options, env *Env) error {
 	case "", LintOff, LintWarn, LintRefuse:
 	default:
 		return fault.New(fault.Invalid, "lint is %q; it is off, warn or refuse", o.Lint)
+	}
+	for _, rule := range o.LintIgnore {
+		if !lint.Known(rule) {
+			return fault.New(fault.Invalid, "lintIgnore names %q, which is no rule", rule)
+		}
 	}
 	current, err := o.OpenX509(p.place("x509", env))
 	if err != nil {

@@ -49,6 +49,7 @@ type Server struct {
 	own     *ownCertificate
 	pinged  pinged
 	asked   asked
+	changed chan struct{} // the configuration file has other content
 
 	mu        sync.Mutex // one reload at a time; guards what follows
 	current   *setup
@@ -65,7 +66,7 @@ func newServer(o Options) *Server {
 // stop.
 func Run(ctx context.Context, o Options) error {
 	s := newServer(o)
-	s.notify, s.passed = newNotifier(o.Getenv), passedSockets(o.Getenv, o.Log)
+	s.notify, s.passed, s.changed = newNotifier(o.Getenv), passedSockets(o.Getenv, o.Log), make(chan struct{}, 1)
 	if err := s.open(ctx); err != nil {
 		return err
 	}
@@ -89,6 +90,7 @@ func Run(ctx context.Context, o Options) error {
 	jobs.Go(func() { s.own.keepFresh(work) })
 	jobs.Go(func() { s.watchdog(work) })
 	jobs.Go(func() { s.attend(work) })
+	jobs.Go(func() { s.watch(work) })
 	s.banner()
 	s.notify.ready("serving")
 	s.reloadOnRequest(ctx)
@@ -186,6 +188,8 @@ func (s *Server) reloadOnRequest(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-s.o.Reload:
+		case <-s.changed:
+			s.o.Log.Info("the configuration file changed")
 		}
 		s.notify.reloading()
 		if err := s.Reload(ctx); err != nil {
