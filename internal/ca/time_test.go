@@ -141,7 +141,7 @@ func TestRenewalAtTheEdges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := testca.New(t)
 		h := holder(t, c)
-		time.Sleep(h.Leaf().NotAfter.Sub(time.Now()))
+		time.Sleep(time.Until(h.Leaf().NotAfter))
 		if _, err := c.Office.RenewX509(t.Context(), h.Leaf()); err != nil {
 			t.Errorf("in its last second: %v", err)
 		}
