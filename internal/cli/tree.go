@@ -80,6 +80,9 @@ func rows() []row {
 		{"ca provisioner remove", caProvisionerRemove},
 		{"ca provisioner update", caProvisionerUpdate},
 
+		// name rules
+		{"ca policy test", caPolicyTest},
+
 		// certificates
 		{"certificate bundle", certificateBundle},
 		{"certificate create", certificateCreate},

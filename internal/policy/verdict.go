@@ -9,11 +9,11 @@ import (
 
 // Verdict is what a policy says about one name.
 type Verdict struct {
-	Kind    string `json:"kind"` // as which kind the name was judged
-	Name    string `json:"name"`
-	Allowed bool   `json:"allowed"`
-	Rule    string `json:"rule,omitempty"` // the rule that decided, as written; empty if none matched
-	Reason  string `json:"reason"`
+	Kind    string `json:"kind" help:"as which kind the name was judged"`
+	Name    string `json:"name" help:"the name"`
+	Allowed bool   `json:"allowed" help:"it may be certified"`
+	Rule    string `json:"rule,omitempty" help:"the rule that decided, as written; absent if none matched"`
+	Reason  string `json:"reason" help:"why"`
 }
 
 // err turns a refusal into words for the caller. They name kind and name and say why; the

@@ -97,7 +97,7 @@ func (p *Provisioner) Linting() (severity string, ignore []string) {
 func (p *Provisioner) Webhooks(kind, certType string) []*webhook.Hook {
 	var some []*webhook.Hook
 	for _, h := range p.webhooks {
-		if h.Kind() == kind && h.Covers(certType) {
+		if h.Kind() == kind && (certType == webhook.All || h.Covers(certType)) {
 			some = append(some, h)
 		}
 	}
