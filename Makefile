@@ -4,7 +4,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS  = -s -w -X github.com/signet-ca/signet/internal/cli.release=$(VERSION)
 export CGO_ENABLED ?= 0
 
-.PHONY: build run test setup check vet generate bench chaos fuzz vuln clean
+.PHONY: build run test setup check vet generate bench chaos fuzz vuln packages clean
 
 build: ## bin/signet, one static binary
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/signet ./cmd/signet
@@ -39,6 +39,9 @@ fuzz: ## each fuzz target for FUZZTIME
 
 vuln: ## known vulnerabilities of dependencies; needs the internet
 	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.2.0 ./...
+
+packages: build ## deb and rpm in dist/, checked against lists of their files
+	./scripts/packages '$(VERSION)'
 
 clean:
 	rm -rf bin dist
