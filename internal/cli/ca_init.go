@@ -40,7 +40,7 @@ type initFlags struct {
 	name, address, provisioner                                      string
 	dns                                                             []string
 	passwordFile, provisionerPasswordFile                           string
-	caURL, deployment, adminSubject                                 string
+	caURL, deployment, adminSubject, db, dbSource                   string
 	context, authority, profile                                     string
 	pki, ssh, helm, acme, remoteManagement, noDB, force             bool
 	rootNotAfter, intermediateNotAfter                              When
@@ -68,6 +68,8 @@ func (f *initFlags) register(fs *flags) {
 	fs.Bool(&f.acme, "acme", "add an ACME provisioner")
 	fs.Bool(&f.remoteManagement, "remote-management", "administer provisioners over the network")
 	fs.String(&f.adminSubject, "admin-subject", "name", "the first administrator, with --remote-management").Alias("admin-name").Preset("step")
+	fs.Enum(&f.db, "db", []string{"sqlite", "postgresql", "mysql"}, "kind of database that keeps the records").Preset("sqlite")
+	fs.String(&f.dbSource, "db-source", "source", "data source name of the database; file:PATH and env:NAME say where it stands").Preset("the folder db, for sqlite")
 	fs.Bool(&f.noDB, "no-db", "keep records in memory; they end with the server")
 	fs.Bool(&f.helm, "helm", "print values for the Helm chart instead of writing files")
 	fs.Bool(&f.force, "force", "overwrite files without asking").Alias("f")
@@ -107,6 +109,9 @@ func (f *initFlags) registerRules(fs *flags) {
 	fs.Together("root", "key")
 	fs.Requires("key-password-file", "key")
 	fs.Incompatible("pki", "no-db", "helm", "acme", "remote-management", "with-ca-url")
+	fs.Incompatible("no-db", "db")
+	fs.Incompatible("pki", "db")
+	fs.Requires("db-source", "db")
 	fs.Incompatible("remote-management", "no-db")
 	fs.Incompatible("acme", "no-db")
 	fs.Incompatible("admin-subject", "helm")
@@ -114,6 +119,9 @@ func (f *initFlags) registerRules(fs *flags) {
 	fs.Incompatible("root", "root-not-after")
 	fs.Incompatible("helm", "context", "authority", "profile")
 	fs.Check(func(func(string) bool) error {
+		if f.db != "" && f.db != "sqlite" && f.dbSource == "" {
+			return errRequires("db "+f.db, "db-source")
+		}
 		if f.address != "" {
 			if err := config.CheckAddress(f.address); err != nil {
 				return usagef("invalid value %q for flag --address: %v", f.address, err)
@@ -243,6 +251,9 @@ func (f *initFlags) options(ctx context.Context, env *Env) (*config.CreateOption
 		Alg: f.made.alg(), RootNotAfter: moment(f.rootNotAfter, env), IntermediateNotAfter: moment(f.intermediateNotAfter, env),
 		PKIOnly: f.pki, SSH: f.ssh, ACME: f.acme, RemoteManagement: f.remoteManagement, NoDB: f.noDB,
 		Reference: env.Name != "signet",
+	}
+	if f.db != "" {
+		o.DB = &config.DB{Type: f.db, DataSource: config.Secret(f.dbSource)}
 	}
 	if f.root == "" {
 		return o, nil

@@ -44,6 +44,7 @@ type CreateOptions struct {
 	ACME             bool // an ACME provisioner
 	RemoteManagement bool // provisioners are administered over the network
 	NoDB             bool // nothing outlives the process
+	DB               *DB  // where records are kept; nil, or without data source: in SQLite in the folder db
 	Reference        bool // write the database section that the reference reads
 	LogFormat        string
 }
@@ -209,8 +210,11 @@ func (c *Created) database() *DB {
 	case c.o.NoDB:
 		return &DB{Type: "memory"}
 	}
+	if db := c.o.DB; db != nil && db.DataSource != "" {
+		return db
+	}
 	c.DBDir = c.path("db")
-	if c.o.Reference {
+	if c.o.Reference && c.o.DB == nil {
 		return &DB{Type: "badgerv2", DataSource: Secret(c.DBDir), BadgerFileLoadingMode: new(string)}
 	}
 	return &DB{Type: "sqlite", DataSource: Secret(c.DBDir)}
