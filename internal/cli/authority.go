@@ -25,6 +25,7 @@ type authority struct {
 	client       *signet.Client // nil offline
 	local        *localCA       // nil online
 	bare         bool           // neither: only what the flags say is known
+	held         bool           // an SSH certificate is the proof
 	provisioners []*provisioner.Provisioner
 	root         string // SHA-256 fingerprint, "" if unknown
 	address      func(provisioner.Act) string

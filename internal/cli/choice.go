@@ -38,6 +38,9 @@ func (p *proofFlags) choose(ctx context.Context, env *Env, source *authority, ac
 	if len(left) > 1 {
 		left = slices.DeleteFunc(left, func(c *provisioner.Provisioner) bool { return !provisioner.Provable(c.Type, act) })
 	}
+	if source.held || len(left) > 1 {
+		left = slices.DeleteFunc(left, func(c *provisioner.Provisioner) bool { return proverOf(c.Type).held != source.held })
+	}
 	if len(left) == 0 {
 		return nil, fmt.Errorf("none of the CA's provisioners can %s by a token: %s", act, strings.Join(names(all), ", "))
 	}

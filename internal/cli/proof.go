@@ -60,6 +60,7 @@ func (p *proofFlags) proofPassword() (file, flag string) {
 type proverKind struct {
 	name   string
 	wanted func(*proofFlags) bool                        // its own flags are given, which rules out other types; nil: it has none
+	held   bool                                          // for those who hold an SSH certificate, and them alone
 	id     func(*provisioner.Provisioner) string         // what --kid selects it by; nil: nothing
 	own    string                                        // who to turn to instead, if the type takes no tokens
 	note   string                                        // how that ID is called in notes
@@ -71,6 +72,7 @@ func proverKinds() []proverKind {
 		{name: "JWK", id: jwkID, note: "kid", prove: proveJWK},
 		{name: "ACME", own: "get the certificate with an ACME client"},
 		{name: "SCEP", own: "get the certificate with a SCEP client"},
+		{name: "SSHPOP", held: true, prove: proveSSHPOP},
 		{name: "X5C", wanted: func(p *proofFlags) bool { return p.x5cCert != "" }},
 	}
 }
@@ -113,6 +115,8 @@ func (p *proof) make(ctx context.Context) (string, error) {
 	if p.source.bare {
 		return p.proveBare(ctx)
 	}
+	// A certificate proves itself through its own kind of provisioner, and no other does.
+	p.source.held = p.want.Certificate != nil
 	chosen, err := p.flags.choose(ctx, p.env, p.source, p.act)
 	if err != nil {
 		return "", err

@@ -32,7 +32,7 @@ func groups() []struct{ path, short, long string } {
 		{"crypto jws", "sign and verify JSON Web Signatures", ""},
 		{"crypto jwt", "sign and verify JSON Web Tokens", ""},
 		{"crypto key", "convert and use keys", ""},
-		{"ssh", "work with SSH certificates", ""},
+		{"ssh", "work with SSH certificates", "Gets, shows and renews SSH certificates, and sets up ssh and sshd to use them."},
 	}
 }
 
@@ -131,6 +131,23 @@ func rows() []row {
 		{"crypto key verify", cryptoKeyVerify},
 		{"crypto keypair", cryptoKeypair},
 		{"crypto rand", cryptoRand},
+
+		// SSH
+		{"ssh certificate", sshCertificate},
+		{"ssh check-host", sshCheckHost},
+		{"ssh config", sshConfig},
+		{"ssh fingerprint", sshFingerprint},
+		{"ssh hosts", sshHosts},
+		{"ssh inspect", sshInspect},
+		{"ssh krl", sshKRL},
+		{"ssh list", sshList},
+		{"ssh login", sshLogin},
+		{"ssh logout", sshLogout},
+		{"ssh needs-renewal", sshNeedsRenewal},
+		{"ssh proxycommand", sshProxycommand},
+		{"ssh rekey", sshRekey},
+		{"ssh renew", sshRenew},
+		{"ssh revoke", sshRevoke},
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/crypto/ssh"
+
 	"github.com/signet-ca/signet/internal/fault"
 	"github.com/signet-ca/signet/internal/keys"
 )
@@ -33,6 +35,8 @@ type Want struct {
 	At        time.Time      // now
 	NotBefore time.Time      // of the proof; zero: now
 	NotAfter  time.Time      // of the proof; zero: five minutes after NotBefore
+
+	Certificate *ssh.Certificate // SSH certificate that the proof is about; nil for kinds that prove something else
 }
 
 // SSHWant is what a token says about an SSH certificate. Times are as the user gave them:
@@ -105,10 +109,10 @@ func (w *Want) claims(act Act, issuer string) (*claims, error) {
 		if w.SSH == nil {
 			return nil, fault.New(fault.Invalid, "a token for an SSH certificate must say which one")
 		}
-		ssh := *w.SSH
-		ssh.KeyID = cmp.Or(ssh.KeyID, w.Subject)
-		ssh.Principals = append([]string{}, ssh.Principals...) // an empty list, not null
-		c.Step = &stepped{SSH: &ssh}
+		claim := *w.SSH
+		claim.KeyID = cmp.Or(claim.KeyID, w.Subject)
+		claim.Principals = append([]string{}, claim.Principals...) // an empty list, not null
+		c.Step = &stepped{SSH: &claim}
 	default:
 		return c, nil
 	}
