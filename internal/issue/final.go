@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
@@ -36,6 +37,17 @@ func finalNames(cert *x509.Certificate) (allNames, error) {
 var sanTags = [...]string{"otherName", "rfc822Name", "dNSName", "x400Address", "directoryName",
 	"ediPartyName", "uniformResourceIdentifier", "iPAddress", "registeredID"}
 
+// nameTag is the one tag of a kind of name: context-specific, and constructed for the kinds
+// with a structure. Other readers ignore a name with another form of it.
+func nameTag(number int) cbasn1.Tag {
+	tag := cbasn1.Tag(number).ContextSpecific()
+	switch number {
+	case 0, 3, 4, 5:
+		return tag.Constructed()
+	}
+	return tag
+}
+
 // decodeSAN reads a subject alternative name extension, every kind of name in it.
 func decodeSAN(der []byte) (allNames, error) {
 	var all allNames
@@ -54,8 +66,11 @@ func decodeSAN(der []byte) (allNames, error) {
 			return bad("a name is cut off")
 		}
 		number := int(tag & 0x1f)
-		if tag&0x80 == 0 || number >= len(sanTags) {
+		if number >= len(sanTags) || tag != nameTag(number) {
 			return bad(fmt.Sprintf("a name with the unknown tag %#x", uint8(tag)))
+		}
+		if text := number == 1 || number == 2 || number == 6; text && !isASCII(value) {
+			return bad("a " + sanTags[number] + " that is not ASCII")
 		}
 		switch number {
 		case 1:
@@ -78,6 +93,10 @@ func decodeSAN(der []byte) (allNames, error) {
 		}
 	}
 	return all, nil
+}
+
+func isASCII(b []byte) bool {
+	return !slices.ContainsFunc(b, func(c byte) bool { return c > 0x7f })
 }
 
 // otherNames lists the kinds of names in a request that crypto/x509 does not show.

@@ -104,7 +104,8 @@ func checkURI(u *url.URL) error {
 	if err := checkASCII("URI", s, maxName); err != nil {
 		return err
 	}
-	if u.Host != "" && (!wholeLabels(u.Host) || strings.ContainsAny(u.Host, " ,")) {
+	// A host beyond ASCII stands escaped in the text, and bare in what readers make of it.
+	if u.Host != "" && (!wholeLabels(u.Host) || strings.ContainsFunc(u.Host, func(r rune) bool { return r <= ' ' || r > '~' || r == ',' })) {
 		return fault.New(fault.Denied, "the host of the URI %q is no host name", s)
 	}
 	return nil
