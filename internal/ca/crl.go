@@ -52,6 +52,15 @@ func (c *CA) CRL(ctx context.Context) (*store.CRL, error) {
 	return c.storedCRL(ctx, state)
 }
 
+// LastCRL is the list that was made last, run out or not; nil if there is none.
+func (c *CA) LastCRL(ctx context.Context) (*store.CRL, error) {
+	state := c.state.Load()
+	if state.CRL == nil {
+		return nil, nil
+	}
+	return c.storedCRL(ctx, state)
+}
+
 // freshCRL is the stored list unless it has run out.
 func (c *CA) freshCRL(ctx context.Context, s *State) (*store.CRL, error) {
 	stored, err := c.storedCRL(ctx, s)

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -128,6 +129,12 @@ func (n *node) launch() {
 		args = append([]string{"serve"}, args...)
 	}
 	n.cmd = exec.Command(exe, args...)
+	n.begin()
+}
+
+// begin starts the prepared command in the server's surroundings.
+func (n *node) begin() {
+	n.t.Helper()
 	n.cmd.Dir = n.dir
 	n.cmd.Env = append([]string{asBinary + "=" + n.name, "HOME=" + n.dir, "SIGNETPATH=" + n.dir, "STEPPATH=" + n.dir, "PATH=" + os.Getenv("PATH")}, n.env...)
 	n.cmd.Stderr, n.cmd.Stdout = n.log, n.log
@@ -157,8 +164,13 @@ func (n *node) start() *node {
 	n.t.Helper()
 	seen := len(n.log.String())
 	n.launch()
-	n.until("it serves", func() bool { return strings.Contains(n.log.String()[seen:], "Serving HTTPS on ") })
+	n.serving(seen)
 	return n
+}
+
+func (n *node) serving(skip int) {
+	n.t.Helper()
+	n.until("it serves", func() bool { return strings.Contains(n.log.String()[skip:], "Serving HTTPS on ") })
 }
 
 // until waits for something to become true while the process lives.
@@ -359,4 +371,16 @@ func (n *node) recorded(serials []string) {
 	if err != nil {
 		n.t.Error(err)
 	}
+}
+
+func newLog() *testca.Log { return new(testca.Log) }
+
+// bodyFor is what /sign takes for a key.
+func (n *node) bodyFor(key crypto.Signer, name string) []byte {
+	n.t.Helper()
+	body, err := json.Marshal(map[string]string{"csr": testca.CSR(n.t, key, name), "ott": n.Token(name, testca.SANs(name))})
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return body
 }

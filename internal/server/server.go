@@ -40,16 +40,17 @@ type Options struct {
 
 // Server is a running CA.
 type Server struct {
-	o       Options
-	started time.Time
-	notify  notifier
-	store   *store.Store
-	ca      *ca.CA
-	metrics *metrics
-	own     *ownCertificate
-	pinged  pinged
-	asked   asked
-	changed chan struct{} // the configuration file has other content
+	o              Options
+	started        time.Time
+	notify         notifier
+	store          *store.Store
+	ca             *ca.CA
+	metrics        *metrics
+	own            *ownCertificate
+	pinged         pinged
+	asked          asked
+	changed        chan struct{} // the configuration file has other content
+	databaseConfig store.Config  // no reload changes it
 
 	mu        sync.Mutex // one reload at a time; guards what follows
 	current   *setup
@@ -133,6 +134,8 @@ func (s *Server) openOn(ctx context.Context, cfg *loaded) error {
 		return err
 	}
 	s.ca = ca.New(ca.Options{Store: s.store, Log: s.o.Log, Started: s.started, Observe: s.metrics.observe}, next.state)
+	s.databaseConfig = cfg.store
+	s.metrics.registry.MustRegister(newGauges(s))
 	s.own = newOwnCertificate(s.ca, next.own, s.o.Log)
 	if err := s.mount(next); err != nil {
 		return err
