@@ -43,6 +43,7 @@ type State struct {
 	Claims       provisioner.Resolved // authority-wide, for renewals no provisioner answers for
 	Unrecorded   Unrecorded           // renewal of certificates without a record
 	SSH          *SSHState            // nil: no SSH certificate authority
+	Retention    store.Retention      // of records that nothing needs any more
 	CRL          *CRLSettings         // nil: no revocation list is made
 	DNSNames     []string             // of the CA's own server certificate
 	CommonName   string               // of the CA's own server certificate

@@ -61,12 +61,18 @@ func (c *CA) keepSwept(ctx context.Context) {
 func (c *CA) sweep(ctx context.Context) {
 	var n int64
 	_, err := c.store.RunJob(ctx, store.Job{Name: "sweep", Every: sweepEvery}, func(ctx context.Context) (err error) {
-		n, err = c.store.Sweep(ctx, time.Now())
+		if n, err = c.store.Sweep(ctx, time.Now()); err != nil {
+			return err
+		}
+		removed, err := c.store.Retain(ctx, time.Now(), c.state.Load().Retention)
+		if removed > 0 {
+			c.log.InfoContext(ctx, "records past their retention removed", "act", "sweep", "count", removed)
+		}
 		return err
 	})
 	switch {
 	case err != nil && ctx.Err() == nil:
-		c.log.ErrorContext(ctx, "sweep of spent proofs", "err", err)
+		c.log.ErrorContext(ctx, "sweep of spent proofs and old records", "err", err)
 	case n > 0:
 		c.log.DebugContext(ctx, "spent proofs swept", "count", n)
 	}

@@ -32,6 +32,7 @@ func groups() []struct{ path, short, long string } {
 		{"crypto jws", "sign and verify JSON Web Signatures", ""},
 		{"crypto jwt", "sign and verify JSON Web Tokens", ""},
 		{"crypto key", "convert and use keys", ""},
+		{"db", "look after the database of a CA", "These work on the database that the CA's configuration names, on any machine that reaches it."},
 		{"ssh", "work with SSH certificates", "Gets, shows and renews SSH certificates, and sets up ssh and sshd to use them."},
 	}
 }
@@ -58,6 +59,12 @@ func rows() []row {
 		{"config schema", configSchema},
 		{"config validate", configValidate},
 		{"onboard", onboard},
+		{"db backup", dbBackup},
+		{"db check", dbCheck},
+		{"db migrate", dbMigrate},
+		{"db restore", dbRestore},
+		{"db stats", dbStats},
+		{"db vacuum", dbVacuum},
 		{"serve", serve},
 
 		// asking a CA

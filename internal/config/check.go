@@ -26,6 +26,7 @@ func (c *Config) check() {
 	c.checkKMS()
 	c.checkServices()
 	c.checkDB()
+	c.checkRetention()
 	c.checkTLS()
 	c.checkCRL()
 	c.checkSSH()

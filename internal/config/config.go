@@ -45,6 +45,14 @@ type Signet struct {
 	AllowGetHostByName bool `json:"allowGetHostByName,omitempty" help:"templates may call getHostByName, which sends names to the DNS server"`
 	Watch              bool `json:"watch,omitempty" help:"reload whenever this file changes, as SIGHUP does"`
 	TrustAnchors       bool `json:"trustAnchors,omitempty" help:"the roots may be certificates that are not self-signed, without a warning"`
+
+	Retention *Retention `json:"retention,omitempty" help:"how long records are kept that nothing needs any more; without it for ever"`
+}
+
+// Retention says when records are removed. Revocations never are.
+type Retention struct {
+	Audit               *provisioner.Duration `json:"audit,omitempty" help:"audit entries, since they were made; at least 24h; without it they are kept for ever"`
+	ExpiredCertificates *provisioner.Duration `json:"expiredCertificates,omitempty" help:"certificates, since their end; at least 24h; without it they are kept for ever"`
 }
 
 // Authority is the part about issuance.

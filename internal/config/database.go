@@ -7,6 +7,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
+
+	"github.com/signet-ca/signet/internal/provisioner"
 )
 
 // DB says where records are kept.
@@ -76,6 +79,18 @@ func (c *Config) checkDB() {
 	}
 	if mode := d.BadgerFileLoadingMode; mode != nil && !slices.Contains([]string{"", "memorymap", "mmap", "fileio"}, strings.ToLower(*mode)) {
 		s.complain("db.badgerFileLoadingMode", "db.badgerFileLoadingMode %q is not known; it has no effect here, leave it out", printable(*mode))
+	}
+}
+
+// checkRetention keeps a slip of the pen (30 for 30 days, "1h") from emptying the records.
+func (c *Config) checkRetention() {
+	if c.Signet == nil || c.Signet.Retention == nil {
+		return
+	}
+	for name, d := range map[string]*provisioner.Duration{"audit": c.Signet.Retention.Audit, "expiredCertificates": c.Signet.Retention.ExpiredCertificates} {
+		if d != nil && time.Duration(*d) < 24*time.Hour {
+			c.source.complain("signet.retention."+name, "signet.retention.%s is less than 24h; leave it out to keep records for ever", name)
+		}
 	}
 }
 

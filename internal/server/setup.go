@@ -176,7 +176,7 @@ func (s *Server) newState(l *loaded) (*ca.State, error) {
 		Roots: pki.Roots, Federated: pki.Federated, Issuer: issuer, Previous: pki.Previous,
 		Authority: authority, Provisioners: list, Audiences: audiences, Claims: claims,
 		Unrecorded: map[string]ca.Unrecorded{"never": ca.UnrecordedNever, "always": ca.UnrecordedAlways}[cfg.Authority.RenewUnrecorded],
-		SSH:        sshState, CRL: crlSettings(cfg), DNSNames: cfg.DNSNames, CommonName: cfg.CommonName,
+		SSH:        sshState, CRL: crlSettings(cfg), Retention: retention(cfg), DNSNames: cfg.DNSNames, CommonName: cfg.CommonName,
 	}, nil
 }
 
@@ -237,6 +237,19 @@ func (s *Server) openProvisioners(all []*provisioner.Provisioner, env *provision
 		return nil, errors.Join(disabled...)
 	}
 	return provisioner.NewList(all, env.Audiences)
+}
+
+func retention(cfg *config.Config) (r store.Retention) {
+	if cfg.Signet == nil || cfg.Signet.Retention == nil {
+		return r
+	}
+	if d := cfg.Signet.Retention.Audit; d != nil {
+		r.Audit = time.Duration(*d)
+	}
+	if d := cfg.Signet.Retention.ExpiredCertificates; d != nil {
+		r.Expired = time.Duration(*d)
+	}
+	return r
 }
 
 func crlSettings(cfg *config.Config) *ca.CRLSettings {

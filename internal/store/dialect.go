@@ -24,6 +24,10 @@ type dialect struct {
 	local    bool              // the database runs inside this process
 	timeout  time.Duration     // bound on one group of changes; 0: none, nothing is far away
 	begin    string            // starts a transaction that will write
+	snapshot []string          // start a transaction that sees one state, and writes nothing
+	size     string            // query of the bytes that tables and indexes take
+	checks   string            // has the database check itself; the last column says ok; "" if it can't
+	vacuum   []string          // give free space back
 	skip     string            // ends an INSERT that passes over a row which exists
 	types    map[string]string // words of the migration files
 

@@ -20,10 +20,14 @@ import (
 
 // mysqlDialect is MySQL and MariaDB.
 var mysqlDialect = dialect{
-	open:    openMySQL,
-	goose:   goose.DialectMySQL,
-	timeout: 30 * time.Second,
-	begin:   "START TRANSACTION",
+	open:     openMySQL,
+	goose:    goose.DialectMySQL,
+	timeout:  30 * time.Second,
+	begin:    "START TRANSACTION",
+	snapshot: []string{"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"},
+	size:     "SELECT COALESCE(SUM(data_length + index_length), 0) FROM information_schema.tables WHERE table_schema = DATABASE()",
+	checks:   "CHECK TABLE certificates, certificate_names, spent_proofs, revocations, audit, crls, leases, revisions, servers, heartbeat",
+	vacuum:   []string{"OPTIMIZE TABLE certificates, certificate_names, spent_proofs, revocations, audit, crls, leases, revisions, servers, heartbeat"},
 	// INSERT IGNORE would pass over other errors too; a duplicate spoils nothing here.
 	duplicate: func(err error) bool { return mysqlCode(err) == 1062 },
 	again:     func(err error) bool { return mysqlTrouble(err) == contended },

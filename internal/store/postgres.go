@@ -19,6 +19,9 @@ var postgresDialect = dialect{
 	numbered:  true,
 	timeout:   30 * time.Second,
 	begin:     "BEGIN",
+	snapshot:  []string{"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"},
+	size:      "SELECT pg_database_size(current_database())",
+	vacuum:    []string{"VACUUM (ANALYZE) certificates, certificate_names, spent_proofs, revocations, audit, crls, leases, revisions, servers, heartbeat"},
 	skip:      " ON CONFLICT DO NOTHING", // an error would spoil the transaction
 	duplicate: func(error) bool { return false },
 	again:     func(err error) bool { return oneOf(postgresCode(err), "40001", "40P01") },

@@ -25,6 +25,10 @@ var sqliteDialect = dialect{
 	// IMMEDIATE takes the write lock at once: a transaction that begins by reading could
 	// not get it later if another process wrote meanwhile.
 	begin:     "BEGIN IMMEDIATE",
+	snapshot:  []string{"BEGIN"}, // a reader of a write-ahead log sees one state
+	size:      "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()",
+	checks:    "PRAGMA integrity_check(50)",
+	vacuum:    []string{"VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)", "PRAGMA optimize"},
 	skip:      " ON CONFLICT DO NOTHING",
 	duplicate: func(error) bool { return false },
 	again:     func(error) bool { return false }, // busy_timeout waits inside SQLite

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -56,12 +57,16 @@ type Option func(*options)
 
 type options struct {
 	noMigrate bool
+	existing  bool
 	observe   func(act string, took time.Duration, err error)
 }
 
 // NoMigrate refuses a database whose schema is older than this program's, instead of
 // bringing it up to date.
 func NoMigrate() Option { return func(o *options) { o.noMigrate = true } }
+
+// Existing refuses to create a file that is not there, for those who only look.
+func Existing() Option { return func(o *options) { o.existing = true } }
 
 // Observe is told of each View and Update ("read", "write"): how long it took, with the
 // wait for its turn, and how it ended. It is called from many goroutines.
@@ -80,6 +85,15 @@ func Open(ctx context.Context, c Config, log *slog.Logger, opts ...Option) (*Sto
 	d, ok := dialects[strings.ToLower(c.Type)]
 	if !ok {
 		return nil, fmt.Errorf("database type %q is not known: use sqlite, postgresql, mysql or memory", c.Type)
+	}
+	if o.existing && d == &sqliteDialect {
+		path, err := sqlitePath(c.DataSource)
+		if err == nil {
+			_, err = os.Stat(path)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("there is no database yet, the server creates it at its first start: %w", err)
+		}
 	}
 	base, err := d.open(ctx, d, c)
 	if err != nil {
