@@ -147,6 +147,7 @@ func TestRefusals(t *testing.T) {
 		"insecureAddress malformed":    {with(`"insecureAddress": "8080"`), "insecureAddress", "host:port"},
 		"metricsAddress malformed":     {with(`"metricsAddress": "9090"`), "metricsAddress", "host:port"},
 		"two listeners on one port":    {with(`"metricsAddress": ":9000"`), "metricsAddress", "its own port"},
+		"retention that is too short":  {with(`"signet": {"retention": {"audit": "30m"}}`), "signet.retention.audit", "less than 24h"},
 		"no names at all":              {strings.Replace(smallest, `["ca.example"]`, `[]`, 1), "dnsNames", "dnsNames is empty"},
 		"an empty name":                {strings.Replace(smallest, `"ca.example"`, `"a", " "`, 1), "dnsNames[1]", "empty name"},
 		"two names in one":             {strings.Replace(smallest, `"ca.example"`, `"a, b"`, 1), "dnsNames[0]", "on its own"},

@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"sync"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/signet-ca/signet/internal/api"
 	"github.com/signet-ca/signet/internal/keys"
@@ -17,6 +20,32 @@ func (s *Server) storeOptions() []store.Option {
 		all = append(all, store.NoMigrate())
 	}
 	return all
+}
+
+// sizeEvery is how long one look at the size of the database serves those who ask.
+const sizeEvery = time.Minute
+
+// showSize adds the size of the database to the metrics. Counting it is work, so it is
+// not done at each scrape; a database that is away shows the last size known.
+func (s *Server) showSize() {
+	var mu sync.Mutex
+	var at time.Time
+	size := 0.0
+	s.metrics.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "signet", Name: "database_size_bytes",
+		Help: "Bytes that the tables and indexes of the database take"}, func() float64 {
+		mu.Lock()
+		defer mu.Unlock()
+		if time.Since(at) < sizeEvery {
+			return size
+		}
+		at = time.Now()
+		ctx, cancel := context.WithTimeout(context.Background(), readyTimeout)
+		defer cancel()
+		if n, err := s.store.Size(ctx); err == nil {
+			size = float64(n)
+		}
+		return size
+	}))
 }
 
 // attend tells the servers on the same database about this one until the context ends.

@@ -122,6 +122,7 @@ func (s *Server) open(ctx context.Context) error {
 		return errors.Join(keysErr, s.store.Close())
 	}
 	s.asked.started = true
+	s.showSize()
 	if err := s.openOn(ctx, cfg); err != nil {
 		return errors.Join(err, s.store.Close())
 	}
