@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/tailscale/hujson"
@@ -23,6 +24,12 @@ func (c *Created) HelmValues() (string, error) {
 		tree, err := hujson.Parse(c.File("config/" + name).Data)
 		if err != nil {
 			return "", fmt.Errorf("read back %s: %w", name, err)
+		}
+		if o, ok := tree.Value.(*hujson.Object); ok {
+			// Files of templates have no place in a chart; without them the built-in ones are taken.
+			o.Members = slices.DeleteFunc(o.Members, func(m hujson.ObjectMember) bool {
+				return m.Name.Value.(hujson.Literal).String() == "templates"
+			})
 		}
 		y.member(3, name, &tree)
 	}
