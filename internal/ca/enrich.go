@@ -108,10 +108,24 @@ func (w *sshWork) approve(ctx context.Context, checked *issue.CheckedSSH, ask *S
 // call asks one webhook and notes for the operator what went wrong.
 func (c *CA) call(ctx context.Context, h *webhook.Hook, r *webhook.Request, vars func() (map[string]any, error)) (any, error) {
 	answer, err := h.Call(ctx, r, vars)
+	c.observe(Event{Act: webhookAct(r), Provisioner: r.ProvisionerName, Success: err == nil})
 	if err != nil {
 		c.log.WarnContext(ctx, "webhook", "webhook", h.Name(), "provisioner", r.ProvisionerName, "err", err)
 	}
 	return answer, err
+}
+
+// webhookAct tells by what a webhook is shown what it is asked.
+func webhookAct(r *webhook.Request) string {
+	switch {
+	case r.X509CertificateRequest != nil:
+		return "x509_webhook_enriched"
+	case r.X509Certificate != nil:
+		return "x509_webhook_authorized"
+	case r.SSHCertificateRequest != nil:
+		return "ssh_webhook_enriched"
+	}
+	return "ssh_webhook_authorized"
 }
 
 // about is what every webhook is told, whatever it is asked.

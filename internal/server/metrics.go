@@ -36,6 +36,11 @@ func newMetrics(started time.Time, state func() *ca.State) *metrics {
 		"x509_rekeyed":  "X.509 certificates rekeyed",
 		"x509_revoked":  "X.509 certificates revoked",
 		"x509_rejected": "X.509 requests whose proof was refused",
+
+		"x509_webhook_enriched":   "Calls of webhooks that add data to X.509 certificates",
+		"x509_webhook_authorized": "Calls of webhooks that may refuse X.509 certificates",
+		"ssh_webhook_enriched":    "Calls of webhooks that add data to SSH certificates",
+		"ssh_webhook_authorized":  "Calls of webhooks that may refuse SSH certificates",
 	} {
 		m.acts[act] = prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "step_ca", Name: act + "_total", Help: help}, []string{"provisioner", "success"})
 		m.registry.MustRegister(m.acts[act])

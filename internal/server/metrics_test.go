@@ -1,8 +1,13 @@
 package server_test
 
 import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -81,5 +86,31 @@ func TestSEC42_StrangersMakeNoSeries(t *testing.T) {
 	if after := strings.Count(page(), "\n"); after > before {
 		t.Errorf("%d lines of metrics became %d", before, after)
 	}
+	n.stop()
+}
+
+// Calls of webhooks count under the names that dashboards know.
+func TestMetricsOfWebhooks(t *testing.T) {
+	t.Parallel()
+	n := newNode(t)
+	page := metricsOf(n)
+	hook := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, `{"allow":%v}`, r.URL.Path != "/no")
+	}))
+	own := n.Foreign("hook.example", n.Intermediate, n.IntermediateKey, func(c *x509.Certificate) { c.IPAddresses = []net.IP{{127, 0, 0, 1}} })
+	hook.TLS = &tls.Config{Certificates: []tls.Certificate{own.TLS()}}
+	hook.StartTLS()
+	defer hook.Close()
+	webhook := func(kind, path string) map[string]any {
+		return map[string]any{"name": path[1:], "id": path, "url": hook.URL + path, "kind": kind, "secret": "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="}
+	}
+	n.configure(map[string]any{"authority": map[string]any{"provisioners": []any{json.RawMessage(n.JWK(testca.Provisioner,
+		map[string]any{"options": map[string]any{"webhooks": []any{webhook("ENRICHING", "/yes"), webhook("AUTHORIZING", "/no")}}}))}}})
+	n.start()
+	if a := n.sign(n.dial(), n.signBody("hook.example.com")); a.status != http.StatusForbidden {
+		t.Errorf("%d %s %v", a.status, a.body, a.err)
+	}
+	wantLines(t, page(), `step_ca_x509_webhook_enriched_total{provisioner="`+testca.Provisioner+`",success="true"} 1`,
+		`step_ca_x509_webhook_authorized_total{provisioner="`+testca.Provisioner+`",success="false"} 1`)
 	n.stop()
 }
