@@ -29,7 +29,8 @@ func (p *proofFlags) choose(ctx context.Context, env *Env, source *authority, ac
 			return nil, errValue("kid", p.kid, names(p.ofKind(all))...)
 		}
 	}
-	if p.provisioner != "" {
+	// The usual provisioner of this home is not the one that takes a certificate as proof.
+	if p.provisioner != "" && !(source.held && !env.Typed("provisioner")) {
 		left = slices.DeleteFunc(left, func(c *provisioner.Provisioner) bool { return c.Name != p.provisioner })
 		if len(left) == 0 {
 			return nil, errValue("provisioner", p.provisioner, names(p.ofKind(all))...)
