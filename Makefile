@@ -16,7 +16,9 @@ setup: ## the Debian packages the tests need
 	./scripts/setup
 
 test: setup build check ## everything, with the race detector
-	CGO_ENABLED=1 $(GO) test -race -timeout 15m ./...
+	CGO_ENABLED=1 $(GO) test -race -timeout 15m $$($(GO) list ./... | grep -v /internal/cli$$)
+	CGO_ENABLED=1 $(GO) test -race -timeout 15m -skip '^TestScripts$$' ./internal/cli
+	$(GO) test -timeout 15m -run '^TestScripts$$' ./internal/cli # the stories, on the binary as it ships
 
 check: ## formatting, vet, staticcheck
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
