@@ -176,6 +176,10 @@ func TestSEC16_WhoMayRevoke(t *testing.T) {
 			return testca.Call{Body: revocation("777", c.RevokeToken("777", by("anyone")...))}
 		}, nil, 200},
 		{"without a record, by its holder", func(h *testca.Holder) testca.Call { return testca.Call{As: h, Body: revocation(serialOf(h), "")} }, unknown, 200},
+		{"the holder of another one with this serial number", func(h *testca.Holder) testca.Call {
+			twin := c.Foreign("twin", c.Intermediate, c.IntermediateKey, func(l *x509.Certificate) { l.SerialNumber = h.Leaf().SerialNumber })
+			return testca.Call{As: twin, Body: revocation(serialOf(h), "")}
+		}, nil, 403},
 		{"of another intermediate, by its holder", func(h *testca.Holder) testca.Call { return testca.Call{As: h, Body: revocation(serialOf(h), "")} }, foreign, 401},
 	} {
 		t.Run(k.name, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package ca
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -47,7 +48,7 @@ func (c *CA) RevokeByToken(ctx context.Context, token string, ask RevokeAsk) err
 
 // RevokeByHolder revokes the certificate whose holder proved the key in TLS.
 func (c *CA) RevokeByHolder(ctx context.Context, cert *x509.Certificate, ask RevokeAsk) error {
-	a := &admission{state: c.state.Load(), grant: &issue.Grant{Subject: cert.Subject.CommonName}}
+	a := &admission{state: c.state.Load(), grant: &issue.Grant{Subject: cert.Subject.CommonName, Proof: issue.Proof{X509: cert}}}
 	if cert.SerialNumber.Cmp(ask.Serial) != 0 {
 		return fault.New(fault.Denied, "the client certificate has the serial number %s, the request is for %s", cert.SerialNumber, ask.Serial)
 	}
@@ -119,6 +120,9 @@ func (a *admission) mayRevoke(tx *store.Tx, r *store.Revocation) error {
 		return err
 	}
 	r.ExpiresAt = record.NotAfter
+	if r.MTLS && !bytes.Equal(record.Raw, a.grant.Proof.X509.Raw) {
+		return fault.New(fault.Denied, "another certificate with this serial number is on record")
+	}
 	if r.MTLS || a.provisioner.AllowRevokeAny || a.issued(record) {
 		return nil
 	}
