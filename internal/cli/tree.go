@@ -86,6 +86,9 @@ func rows() []row {
 		{"ca provisioner list", caProvisionerList},
 		{"ca provisioner remove", caProvisionerRemove},
 		{"ca provisioner update", caProvisionerUpdate},
+		{"ca provisioner webhook add", caProvisionerWebhookAdd},
+		{"ca provisioner webhook remove", caProvisionerWebhookRemove},
+		{"ca provisioner webhook update", caProvisionerWebhookUpdate},
 
 		// name rules
 		{"ca policy test", caPolicyTest},
