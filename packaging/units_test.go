@@ -80,7 +80,7 @@ func TestUnitsCallCommandsThatExist(t *testing.T) {
 			}
 		}
 	}
-	if calls < 3 {
+	if calls < 5 {
 		t.Errorf("only %d calls found", calls)
 	}
 }
