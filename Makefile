@@ -4,7 +4,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS  = -s -w -X github.com/signet-ca/signet/internal/cli.release=$(VERSION)
 export CGO_ENABLED ?= 0
 
-.PHONY: build run test setup check vet generate bench chaos fuzz vuln packages clean
+.PHONY: build run test setup check vet generate bench chaos growth fuzz vuln packages clean
 
 build: ## bin/signet, one static binary
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/signet ./cmd/signet
@@ -34,6 +34,10 @@ bench: build ## measure; prints the table of docs/performance.md
 CHAOSTIME ?= 5m
 chaos: ## kill servers and databases under load, each for CHAOSTIME, and SQLite 500 times
 	SIGNET_CHAOS=$(CHAOSTIME) $(GO) test ./internal/store -run 'Killed' -count=1 -v -timeout 60m
+
+GROWTH ?= 1000000
+growth: ## what an operation costs with GROWTH certificates in the database; docs/performance.md
+	SIGNET_GROWTH=$(GROWTH) $(GO) test ./internal/store -run TestGrowth -count=1 -v -timeout 60m
 
 FUZZTIME ?= 30s
 fuzz: ## each fuzz target for FUZZTIME
