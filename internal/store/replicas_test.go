@@ -328,3 +328,25 @@ func TestMissingTableIsAnsweredAsUnavailable(t *testing.T) {
 		}
 	})
 }
+
+func TestServerThatDoesNotMigrateNeedsNoRightOverTheSchema(t *testing.T) {
+	t.Parallel()
+	pg := postgres(t)
+	c := store.Config{Type: "postgresql", DataSource: pg.postgresSource("ignored"), Database: pg.database()}
+	open(t, c) // migrates, as the owner
+	alter(t, c, "CREATE ROLE clerk LOGIN PASSWORD '"+password+"'")
+	alter(t, c, "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO clerk")
+	c.DataSource = strings.Replace(c.DataSource, "//signet:", "//clerk:", 1)
+	s, err := store.Open(t.Context(), c, slog.New(slog.DiscardHandler), store.NoMigrate())
+	if err != nil {
+		t.Fatal(err)
+	}
+	add(t, s, certificate(1))
+	update(t, s, func(tx *store.Tx) error { return tx.Bump("revocations") })
+	if _, err := s.RunJob(t.Context(), store.Job{Name: "sweep"}, func(ctx context.Context) error { _, err := s.Sweep(ctx, time.Now()); return err }); err != nil {
+		t.Error(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
