@@ -36,7 +36,7 @@ chaos: ## kill servers and databases under load, each for CHAOSTIME, and SQLite 
 	SIGNET_CHAOS=$(CHAOSTIME) $(GO) test ./internal/store -run 'Killed' -count=1 -v -timeout 60m
 
 GROWTH ?= 1000000
-growth: ## what an operation costs with GROWTH certificates in the database; docs/performance.md
+growth: ## what an operation costs with GROWTH certificates in the database; docs/explanation/storage.md
 	SIGNET_GROWTH=$(GROWTH) $(GO) test ./internal/store -run TestGrowth -count=1 -v -timeout 60m
 
 FUZZTIME ?= 30s
