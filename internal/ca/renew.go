@@ -116,12 +116,19 @@ func ours(s *State, old *x509.Certificate) error {
 	if old.IsCA {
 		return fault.New(fault.Unproven, "a CA certificate cannot be renewed or revoked this way")
 	}
+	if !signedByUs(s, old) {
+		return fault.New(fault.Unproven, "the certificate was not issued by this CA's issuing key")
+	}
+	return nil
+}
+
+func signedByUs(s *State, cert *x509.Certificate) bool {
 	for _, issuer := range append([]*x509.Certificate{s.Issuer.Issuer()}, s.Previous...) {
-		if bytes.Equal(old.RawIssuer, issuer.RawSubject) && old.CheckSignatureFrom(issuer) == nil {
-			return nil
+		if bytes.Equal(cert.RawIssuer, issuer.RawSubject) && cert.CheckSignatureFrom(issuer) == nil {
+			return true
 		}
 	}
-	return fault.New(fault.Unproven, "the certificate was not issued by this CA's issuing key")
+	return false
 }
 
 // recordFor reads what we know of a certificate, nil if nothing, and refuses a revoked one.
@@ -142,6 +149,23 @@ func (c *CA) recordFor(ctx context.Context, old *x509.Certificate) (record *stor
 		return nil, fault.New(fault.Unproven, "another certificate with this serial number is on record")
 	}
 	return record, err
+}
+
+// RefuseRevoked refuses a chain in which a certificate is one of ours and revoked: what it
+// signs proves nothing any more.
+func (c *CA) RefuseRevoked(ctx context.Context, chain []*x509.Certificate) error {
+	state := c.state.Load()
+	return c.store.View(ctx, func(tx *store.Tx) error {
+		for _, cert := range chain {
+			if !signedByUs(state, cert) {
+				continue
+			}
+			if err := refuseRevoked(tx, SerialHex(cert.SerialNumber)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 func refuseRevoked(tx *store.Tx, serial string) error {

@@ -32,6 +32,7 @@ func caCertificate() *command {
 			{"A certificate for one name", "signet ca certificate internal.example.com internal.crt internal.key"},
 			{"Several names, for an hour, with an RSA key", "signet ca certificate web web.crt web.key --san web.internal --san 10.0.0.7 --not-after 1h --kty RSA --size 3072"},
 			{"On a machine that knows nothing of the CA, with a token made elsewhere", "signet ca certificate internal.example.com internal.crt internal.key --token $TOKEN"},
+			{"With a certificate of another PKI, where the CA has an X5C provisioner", "signet ca certificate web web.crt web.key --x5c-cert device.crt --x5c-key device.key"},
 			{"Without questions, from a script", "signet ca certificate web web.crt web.key --provisioner ops --provisioner-password-file pw.txt --force"},
 		},
 		flags: func(fs *flags) {

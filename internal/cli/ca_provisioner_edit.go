@@ -31,6 +31,7 @@ type provisionerKind struct {
 func provisionerKinds() []provisionerKind {
 	return []provisionerKind{
 		{"JWK", new(jwkFlags), true},
+		{"X5C", new(x5cRootFlags), true},
 		{"SSHPOP", nil, true},
 	}
 }

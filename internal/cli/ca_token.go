@@ -50,6 +50,7 @@ func caToken() *command {
 			{"Bind the token to a certificate request, so that nobody else can use it", "signet ca token internal.example.com --cnf-file internal.csr"},
 			{"A token to revoke a certificate", "signet ca token --revoke 146103349666685108195655980390445292315"},
 			{"Renew a certificate that has expired", "signet ca token --renew --x5c-cert internal.crt --x5c-key internal.key"},
+			{"Prove the right by a certificate of another PKI", "signet ca token internal.example.com --x5c-cert device.crt --x5c-key device.key"},
 			{"A token for an SSH user certificate", "signet ca token carl@example.com --ssh --principal carl --cert-not-after 8h"},
 		},
 		flags:   f.register,

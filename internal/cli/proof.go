@@ -31,22 +31,20 @@ type proofFlags struct {
 	provisioner, kid        string
 	key                     string
 	provisionerPasswordFile string
-	x5cCert, x5cKey         string
+	x5cFlags
 }
 
 func (p *proofFlags) register(fs *flags) {
 	p.siteFlags.register(fs, "the provisioner's key, where --provisioner-password-file is not given; with --offline of the CA's key")
 	fs.String(&p.provisioner, "provisioner", "name", "provisioner that gives the right").Alias("issuer").Complete(p.ca.provisionerNames)
 	fs.String(&p.provisionerPasswordFile, "provisioner-password-file", "file", "file with the password of the provisioner's key")
+	p.x5cFlags.register(fs)
 }
 
 // registerKey adds what says which key signs a token.
 func (p *proofFlags) registerKey(fs *flags) {
 	fs.String(&p.kid, "kid", "id", "key ID of the provisioner; with --offline and no configuration the one to write")
 	fs.String(&p.key, "key", "file", "private key of the provisioner: JWK, encrypted JWK or PEM; without it the CA keeps it, encrypted")
-	fs.String(&p.x5cCert, "x5c-cert", "file", "certificate, with its chain, whose key signs the token")
-	fs.String(&p.x5cKey, "x5c-key", "file", "private key of --x5c-cert")
-	fs.Together("x5c-cert", "x5c-key")
 }
 
 // proofPassword is the file of the password of a provisioner's key, and the flag to name when it
@@ -73,7 +71,7 @@ func proverKinds() []proverKind {
 		{name: "ACME", own: "get the certificate with an ACME client"},
 		{name: "SCEP", own: "get the certificate with a SCEP client"},
 		{name: "SSHPOP", held: true, prove: proveSSHPOP},
-		{name: "X5C", wanted: func(p *proofFlags) bool { return p.x5cCert != "" }},
+		{name: "X5C", wanted: func(p *proofFlags) bool { return p.x5cFlags.wanted() }, prove: proveX5C},
 	}
 }
 

@@ -35,8 +35,11 @@ func proveJWK(ctx context.Context, p *proof) (token string, err error) {
 	return prover.Prove(ctx, p.act, p.stamp())
 }
 
-// proveBare signs a token of a JWK provisioner of which only the name and the key are known.
+// proveBare signs a token of a provisioner of which only the name and the key are known.
 func (p *proof) proveBare(ctx context.Context) (token string, err error) {
+	if p.flags.x5cFlags.wanted() {
+		return proveX5C(ctx, p)
+	}
 	if err := p.askSubject(ctx); err != nil {
 		return "", err
 	}

@@ -44,6 +44,8 @@ type Once struct {
 type Proof struct {
 	SSH  *ssh.Certificate  // whose key signed the proof; nil if there was none
 	X509 *x509.Certificate // leaf whose key signed the proof; nil if there was none
+
+	Chain []*x509.Certificate // verified way from X509, which is its first, to a root; nil if there was none
 }
 
 // Binding ties a proof to one key or one request (RFC 7800). Every set member must hold.

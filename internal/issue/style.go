@@ -44,8 +44,8 @@ func (d *Data) variables(g *Grant) map[string]any {
 
 // chainBehind is the certificate chain behind a proof, its leaf first.
 func (g *Grant) chainBehind() []*x509.Certificate {
-	if g.Proof.X509 == nil {
-		return nil
+	if g.Proof.Chain != nil || g.Proof.X509 == nil {
+		return g.Proof.Chain
 	}
 	return []*x509.Certificate{g.Proof.X509}
 }

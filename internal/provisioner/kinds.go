@@ -50,7 +50,7 @@ var kinds = []row{
 	{name: "AWS", number: 4, acts: []Act{SignX509, RenewX509, SignSSH}},
 	{name: "Azure", number: 5, acts: []Act{SignX509, RenewX509, SignSSH}},
 	{name: "ACME", number: 6, acts: []Act{RenewX509}, protocol: true},
-	{name: "X5C", number: 7, acts: []Act{SignX509, RenewX509, RevokeX509, SignSSH}},
+	{name: "X5C", number: 7, acts: []Act{SignX509, RenewX509, RevokeX509, SignSSH}, decode: decodeX5C, open: openX5C},
 	{name: "K8sSA", number: 8, acts: []Act{SignX509, RenewX509, RevokeX509, SignSSH}, noExpiry: true},
 	{name: "SSHPOP", number: 9, acts: []Act{RenewSSH, RekeySSH, RevokeSSH}, decode: decodeSSHPOP, open: openSSHPOP},
 	{name: "SCEP", number: 10, acts: []Act{RenewX509}, protocol: true},

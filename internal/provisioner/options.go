@@ -217,15 +217,23 @@ func overridden(constants json.RawMessage, printed ...string) (bool, error) {
 	return false, nil
 }
 
-// Warnings are what an operator should know about an opened provisioner: templates that can
-// be broken out of, names that callers choose.
+// Warnings are what an operator should know about an opened provisioner: what its kind has
+// to say, templates that can be broken out of, names that callers choose.
 func (p *Provisioner) Warnings() []string {
-	if p.Options == nil || p.disabled != nil || p.profile == nil {
+	if p.disabled != nil || p.profile == nil {
 		return nil
 	}
 	var all []string
 	say := func(format string, args ...any) {
 		all = append(all, fmt.Sprintf("provisioner %q: ", p.Name)+fmt.Sprintf(format, args...))
+	}
+	if k, ok := p.kind.(interface{ Warnings() []string }); ok {
+		for _, w := range k.Warnings() {
+			say("%s", w)
+		}
+	}
+	if p.Options == nil {
+		return all
 	}
 	if o := p.Options.X509; o != nil {
 		if p.profile.X509.Custom {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/base64"
 	"strings"
 	"time"
@@ -36,7 +37,9 @@ type Want struct {
 	NotBefore time.Time      // of the proof; zero: now
 	NotAfter  time.Time      // of the proof; zero: five minutes after NotBefore
 
-	Certificate *ssh.Certificate // SSH certificate that the proof is about; nil for kinds that prove something else
+	Certificate *ssh.Certificate    // SSH certificate that the proof is about; nil for kinds that prove something else
+	Chain       []*x509.Certificate // certificate whose key is Key, leaf first; nil for kinds without
+	Insecure    bool                // carry Chain in the header x5cInsecure instead of x5c
 }
 
 // SSHWant is what a token says about an SSH certificate. Times are as the user gave them:

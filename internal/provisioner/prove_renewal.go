@@ -2,7 +2,6 @@ package provisioner
 
 import (
 	"crypto/x509"
-	"encoding/base64"
 
 	"github.com/signet-ca/signet/internal/fault"
 	"github.com/signet-ca/signet/internal/keys"
@@ -32,11 +31,7 @@ func ProveRenewal(chain []*x509.Certificate, want Want) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	encoded := make([]string, len(chain))
-	for i, c := range chain {
-		encoded[i] = base64.StdEncoding.EncodeToString(c.Raw)
-	}
-	return keys.SignJWT(want.Key, map[string]any{"kid": thumbprint, "x5cInsecure": encoded}, &claims{
+	return keys.SignJWT(want.Key, map[string]any{"kid": thumbprint, "x5cInsecure": encodeChain(chain)}, &claims{
 		Audience: want.Audience, Issuer: renewalIssuer, Subject: cn,
 		IssuedAt: want.At.Unix(), NotBefore: notBefore.Unix(), Expiry: notAfter.Unix(),
 	})

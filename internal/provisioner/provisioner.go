@@ -7,6 +7,7 @@ package provisioner
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -146,6 +147,11 @@ type Env struct {
 	Warn               func(error)  // told of edits of template files that cannot be used; nil tells nobody
 
 	SSHUserKeys, SSHHostKeys []ssh.PublicKey // CA keys whose certificates prove possession
+
+	// Roots are this CA's own. Revoked refuses a chain with a certificate in it that this CA
+	// issued and has revoked; nil where nobody keeps records.
+	Roots   []*x509.Certificate
+	Revoked func(ctx context.Context, chain []*x509.Certificate) error
 }
 
 func profileOf(env *Env, c Resolved) *issue.Profile {

@@ -33,13 +33,17 @@ type RenewalProof struct {
 // (x5cInsecure, or x5c). The chain is verified just before the leaf's end, since renewing an
 // expired certificate is what the token is for.
 func VerifyRenewal(t *Token, anchors Anchors) (*RenewalProof, error) {
-	chain, err := headerChain(t)
+	encoded := t.X5CInsecure
+	if len(encoded) == 0 {
+		encoded = t.X5C
+	}
+	chain, err := certificatesOf(encoded, "x5cInsecure")
 	if err != nil {
 		return nil, err
 	}
 	leaf := chain[0]
-	if err := verifyChain(chain, anchors, leaf.NotAfter.Add(-time.Minute)); err != nil {
-		return nil, err
+	if _, err := waysTo(chain, anchors.Roots, anchors.Intermediates, leaf.NotAfter.Add(-time.Minute)); err != nil {
+		return nil, fault.Wrap(err, fault.Unproven, "the certificate in the token does not lead to a root of this CA, or is not for client authentication")
 	}
 	if leaf.KeyUsage&x509.KeyUsageDigitalSignature == 0 {
 		return nil, fault.New(fault.Unproven, "the certificate in the token may not be used for signatures")
@@ -71,14 +75,10 @@ func CheckRenewalIssuer(t *Token, provisioner string) error {
 	return fault.New(fault.Unproven, "the token's issuer %q is not that of a renew token (%s)", t.Issuer, renewalIssuer)
 }
 
-// headerChain decodes the certificates in a token's header, leaf first.
-func headerChain(t *Token) ([]*x509.Certificate, error) {
-	encoded := t.X5CInsecure
-	if len(encoded) == 0 {
-		encoded = t.X5C
-	}
+// certificatesOf decodes the certificates in a header of a token, leaf first.
+func certificatesOf(encoded []string, header string) ([]*x509.Certificate, error) {
 	if len(encoded) == 0 || len(encoded) > maxChain {
-		return nil, fault.New(fault.Unproven, "the token's header carries %d certificates; a renew token carries its chain in x5cInsecure, at most %d", len(encoded), maxChain)
+		return nil, fault.New(fault.Unproven, "the token's header %s carries %d certificates; it must be the chain, at most %d", header, len(encoded), maxChain)
 	}
 	chain := make([]*x509.Certificate, len(encoded))
 	for i, s := range encoded {
@@ -95,20 +95,4 @@ func headerChain(t *Token) ([]*x509.Certificate, error) {
 		}
 	}
 	return chain, nil
-}
-
-func verifyChain(chain []*x509.Certificate, anchors Anchors, at time.Time) error {
-	roots, intermediates := x509.NewCertPool(), x509.NewCertPool()
-	for _, c := range anchors.Roots {
-		roots.AddCert(c)
-	}
-	for _, c := range append(chain[1:len(chain):len(chain)], anchors.Intermediates...) {
-		intermediates.AddCert(c)
-	}
-	_, err := chain[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: intermediates, CurrentTime: at,
-		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
-	if err != nil {
-		return fault.Wrap(err, fault.Unproven, "the certificate in the token does not lead to a root of this CA, or is not for client authentication")
-	}
-	return nil
 }

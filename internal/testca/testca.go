@@ -199,6 +199,7 @@ func (c *CA) NewState(bend ...func(*Setup)) *ca.State {
 	}
 	c.Authority = authority
 	env := &provisioner.Env{Authority: authority, Claims: claims, Audiences: provisioner.NewAudiences(s.DNSNames), Home: s.Home,
+		Roots: []*x509.Certificate{c.Root}, Revoked: func(ctx context.Context, chain []*x509.Certificate) error { return c.Office.RefuseRevoked(ctx, chain) },
 		Webhooks: webhook.NewEnv([]*x509.Certificate{c.Root}, func(ctx context.Context) (*tls.Certificate, error) { return c.Office.OwnCertificate(ctx) })}
 	half := c.sshHalf(&s, env)
 	state := &ca.State{
