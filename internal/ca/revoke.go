@@ -37,7 +37,7 @@ func (c *CA) RevokeByToken(ctx context.Context, token string, ask RevokeAsk) err
 	if err != nil {
 		return err
 	}
-	if a.token.Subject != ask.Serial.String() {
+	if a.provisioner.NamesSerial() && a.token.Subject != ask.Serial.String() {
 		return fault.New(fault.Denied, "the token is for the serial number %q, the request for %s", a.token.Subject, ask.Serial)
 	}
 	r := &store.Revocation{ProofKey: a.grant.Once.Key, By: a.grant.Subject}

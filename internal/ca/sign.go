@@ -53,6 +53,9 @@ func (c *CA) admit(ctx context.Context, act provisioner.Act, raw string) (*admis
 		return &admission{state: state, provisioner: p, token: t}, err
 	}
 	a := &admission{state: state, grant: g, provisioner: p, token: t}
+	if g.Once.Key == "" { // may be used again, so nothing of it is remembered
+		return a, nil
+	}
 	return a, c.checkIssuedAt(state, t)
 }
 

@@ -101,6 +101,12 @@ func (f *certificateFlags) wanted(env *Env, subject string) (string, []string, e
 		return "", nil, err
 	}
 	commonName, names, err := namesOfToken(token, subject)
+	if err == nil && names == nil {
+		if names = f.names; len(names) == 0 {
+			names = []string{subject}
+		}
+		return commonName, names, nil
+	}
 	if err == nil && len(f.names) > 0 {
 		err = usagef("flag --san can't be combined with this --token: the token itself says which names it is for")
 	}

@@ -20,6 +20,7 @@ func caProvisionerAdd() *command {
 			{"Add a JWK provisioner with a new key", "signet ca provisioner add you@example.com --type JWK --create"},
 			{"Add one for a key of your own, with longer certificates", "signet ca provisioner add robots --type JWK --public-key jwk.pub --x509-max-dur 72h"},
 			{"Accept certificates of another PKI as proofs", "signet ca provisioner add devices --type X5C --x5c-roots devices_root.crt"},
+			{"Accept the service accounts of a Kubernetes cluster", "signet ca provisioner add my-kube --type K8sSA --public-key sa.pub"},
 			{"Let hosts renew their SSH certificates", "signet ca provisioner add sshpop --type SSHPOP"},
 		},
 		flags: func(fs *flags) {

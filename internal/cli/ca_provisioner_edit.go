@@ -29,8 +29,10 @@ type provisionerKind struct {
 
 // provisionerKinds is the table of kinds. A new kind is a file with its flags and a row.
 func provisionerKinds() []provisionerKind {
+	jwk := new(jwkFlags)
 	return []provisionerKind{
-		{"JWK", new(jwkFlags), true},
+		{"JWK", jwk, true},
+		{"K8SSA", &k8ssaKindFlags{jwk}, true},
 		{"X5C", new(x5cRootFlags), true},
 		{"SSHPOP", nil, true},
 	}

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -155,7 +156,7 @@ func (f *revokeFlags) byToken(ctx context.Context, env *Env, ask *signet.RevokeR
 		if err != nil {
 			return nil, err
 		}
-		if token.Subject != ask.Serial && tokenKind(token) != "OIDC" {
+		if token.Subject != ask.Serial && !slices.Contains([]string{"OIDC", "K8sSA"}, tokenKind(token)) {
 			return nil, fmt.Errorf("the token is for the serial number %q, not for %s", token.Subject, ask.Serial)
 		}
 		ask.OTT = f.token

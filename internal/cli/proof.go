@@ -32,6 +32,7 @@ type proofFlags struct {
 	key                     string
 	provisionerPasswordFile string
 	x5cFlags
+	k8ssaFlags
 }
 
 func (p *proofFlags) register(fs *flags) {
@@ -39,6 +40,8 @@ func (p *proofFlags) register(fs *flags) {
 	fs.String(&p.provisioner, "provisioner", "name", "provisioner that gives the right").Alias("issuer").Complete(p.ca.provisionerNames)
 	fs.String(&p.provisionerPasswordFile, "provisioner-password-file", "file", "file with the password of the provisioner's key")
 	p.x5cFlags.register(fs)
+	p.k8ssaFlags.register(fs)
+	fs.Incompatible("k8ssa-token-path", "x5c-cert")
 }
 
 // registerKey adds what says which key signs a token.
@@ -72,6 +75,7 @@ func proverKinds() []proverKind {
 		{name: "SCEP", own: "get the certificate with a SCEP client"},
 		{name: "SSHPOP", held: true, prove: proveSSHPOP},
 		{name: "X5C", wanted: func(p *proofFlags) bool { return p.x5cFlags.wanted() }, prove: proveX5C},
+		{name: "K8sSA", wanted: func(p *proofFlags) bool { return p.k8ssaFlags.wanted() }, prove: proveK8sSA},
 	}
 }
 

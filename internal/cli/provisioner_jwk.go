@@ -21,7 +21,7 @@ type jwkFlags struct {
 
 func (f *jwkFlags) register(fs *flags) {
 	fs.Bool(&f.create, "create", "make a new key pair").NoEnv()
-	fs.String(&f.publicKey, "public-key", "file", "public key that verifies tokens: JWK or PEM, from `file`").NoEnv()
+	fs.String(&f.publicKey, "public-key", "file", "public key that verifies tokens, from `file`: JWK or PEM; of a K8sSA provisioner PEM of one or more").Alias("pem-keys").NoEnv()
 	fs.String(&f.privateKey, "private-key", "file", "private key that clients get encrypted, from `file`: a JWE stays as it is, a plain key is encrypted; empty takes it out").NoEnv()
 	fs.String(&f.passwordFile, "password-file", "file", "read the password that encrypts the private key from `file`")
 	fs.Incompatible("create", "public-key", "private-key")

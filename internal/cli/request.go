@@ -54,10 +54,13 @@ func tokenKind(t *provisioner.Token) string {
 }
 
 // namesOfToken is what a request with this token must ask for: JWK and X5C tokens carry the
-// names themselves, and the subject on the command line must be theirs.
+// names themselves, and the subject on the command line must be theirs. K8sSA tokens carry
+// none, and any may be asked for.
 func namesOfToken(t *provisioner.Token, subject string) (commonName string, names []string, err error) {
 	switch kind := tokenKind(t); kind {
 	case "JWK", "X5C":
+	case "K8sSA":
+		return subject, nil, nil
 	case "":
 		return "", nil, fmt.Errorf("the token is of no kind that is known here")
 	default:

@@ -24,6 +24,7 @@ type Grant struct {
 	Subject     string         // who asked; the common name of the default certificate
 	Names       Names          // what may be certified; the zero value is nothing
 	CommonNames []string       // what a request's common name may be, besides empty
+	FreeNames   bool           // the request says which names, common name included; Names and CommonNames do not count
 	SSH         *SSHRight      // what may be certified in SSH; nil is nothing
 	Bind        Binding        // which key or request the proof is tied to
 	NotBefore   time.Time      // the proof's own begin, which bounds the certificate; zero: unbounded

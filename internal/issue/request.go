@@ -26,7 +26,7 @@ func admitRequest(g *Grant, ask *X509Ask) error {
 	if err := g.Bind.admit(ask); err != nil {
 		return err
 	}
-	if cn := r.Subject.CommonName; cn != "" && !slices.Contains(g.CommonNames, cn) {
+	if cn := r.Subject.CommonName; cn != "" && !g.FreeNames && !slices.Contains(g.CommonNames, cn) {
 		return fault.New(fault.Denied, "the certificate request has the common name %q, but the proof covers %s", cn, quoted(g.CommonNames))
 	}
 	custom := g.Profile.X509.Custom // whose template decides what of the rest it copies
@@ -37,6 +37,9 @@ func admitRequest(g *Grant, ask *X509Ask) error {
 		if err := refuseOtherNames(r); err != nil {
 			return err
 		}
+	}
+	if g.FreeNames {
+		return nil
 	}
 	return admitNames(g.Names, r)
 }

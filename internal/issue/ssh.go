@@ -26,6 +26,7 @@ type SSHRight struct {
 	Principals  []string // all principals of the certificate
 	ValidAfter  Moment   // wins over what the request wishes
 	ValidBefore Moment   // wins over what the request wishes
+	Free        bool     // the request says all three, and the rest is for templates alone
 	KeySHA256   []byte   // SHA-256 of the only public key allowed, wire form; empty: any
 
 	Key           crypto.PublicKey // the only public key allowed; nil: any
@@ -125,6 +126,9 @@ func AdmitSSH(g *Grant, ask *SSHAsk, now time.Time) error {
 
 // admitSSH compares what the request sets with what the proof grants.
 func admitSSH(right *SSHRight, ask *SSHAsk, now time.Time) error {
+	if right.Free {
+		return wholeSSH(ask)
+	}
 	if ask.Type != "" && ask.Type != right.Type {
 		return fault.New(fault.Denied, "the request asks for a %s certificate, the proof is for a %s certificate", ask.Type, right.Type)
 	}
@@ -140,6 +144,19 @@ func admitSSH(right *SSHRight, ask *SSHAsk, now time.Time) error {
 		return fault.New(fault.Denied, "the proof is bound to another key (its x5rt#S256 confirmation differs)")
 	}
 	return right.admitKey(ask.Key)
+}
+
+// wholeSSH refuses a request that leaves something for the CA to guess.
+func wholeSSH(ask *SSHAsk) error {
+	switch {
+	case ask.Type == "":
+		return fault.New(fault.Invalid, "the request names no certificate type (certType); it is user or host")
+	case ask.KeyID == "":
+		return fault.New(fault.Invalid, "the request names no key ID (keyID)")
+	case len(ask.Principals) == 0:
+		return fault.New(fault.Invalid, "the request names no principals")
+	}
+	return nil
 }
 
 // admitKey applies the confirmations that name a key as JOSE does.

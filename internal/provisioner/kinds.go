@@ -37,6 +37,7 @@ type row struct {
 	acts     []Act // what its proofs may be good for; everything else is refused
 	protocol bool  // has a protocol of its own (ACME, SCEP); a token for it is refused
 	noExpiry bool  // its legacy tokens never carry exp
+	noSerial bool  // its tokens say who somebody is, never which certificate to revoke
 	decode   func(data []byte) (Kind, error)
 	open     func(p *Provisioner, env *Env) error
 }
@@ -51,7 +52,7 @@ var kinds = []row{
 	{name: "Azure", number: 5, acts: []Act{SignX509, RenewX509, SignSSH}},
 	{name: "ACME", number: 6, acts: []Act{RenewX509}, protocol: true},
 	{name: "X5C", number: 7, acts: []Act{SignX509, RenewX509, RevokeX509, SignSSH}, decode: decodeX5C, open: openX5C},
-	{name: "K8sSA", number: 8, acts: []Act{SignX509, RenewX509, RevokeX509, SignSSH}, noExpiry: true},
+	{name: "K8sSA", number: 8, acts: []Act{SignX509, RenewX509, RevokeX509, SignSSH}, noExpiry: true, noSerial: true, decode: decodeK8sSA, open: openK8sSA},
 	{name: "SSHPOP", number: 9, acts: []Act{RenewSSH, RekeySSH, RevokeSSH}, decode: decodeSSHPOP, open: openSSHPOP},
 	{name: "SCEP", number: 10, acts: []Act{RenewX509}, protocol: true},
 	{name: "Nebula", number: 11, acts: []Act{SignX509, RenewX509, RevokeX509, SignSSH, RevokeSSH}},

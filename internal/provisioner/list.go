@@ -77,10 +77,16 @@ func (l *List) byToken(t *Token) *Provisioner {
 		if fragment != "" {
 			return l.tokens[fragment]
 		}
-		return l.tokens[t.Issuer+":"+t.KeyID]
+		if p := l.tokens[t.Issuer+":"+t.KeyID]; p != nil {
+			return p
+		}
+		return l.tokens["k8ssa/"+t.Issuer] // a cluster's token made out to us
 	}
-	if t.Issuer == "kubernetes/serviceaccount" {
+	if t.Issuer == legacyKubernetes {
 		return l.tokens["k8ssa/k8sSA-default"]
+	}
+	if p := l.tokens["k8ssa/"+t.Issuer]; p != nil {
+		return p
 	}
 	if len(t.Audience) == 0 {
 		return nil

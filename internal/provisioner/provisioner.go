@@ -206,6 +206,9 @@ func (p *Provisioner) Number() int {
 	return p.row.number
 }
 
+// NamesSerial reports whether the subject of a revoke token is the serial number to revoke.
+func (p *Provisioner) NamesSerial() bool { return p.row == nil || !p.row.noSerial }
+
 // Verify checks a token for an act. What no row permits is refused before anything else is
 // looked at, so that a type without a token flow cannot be talked into one.
 func (p *Provisioner) Verify(ctx context.Context, act Act, t *Token) (*issue.Grant, error) {
