@@ -72,23 +72,37 @@ func TestStopWaitsForRequestsOfListenersThatAReloadClosed(t *testing.T) {
 
 func TestSecondSignalEndsAtOnce(t *testing.T) {
 	t.Parallel()
+	// A slow request is cut off after 15 seconds, and the server then ends well by itself. On
+	// a machine too busy to send the second signal before that, the attempt says nothing.
+	for range 5 {
+		begun := time.Now()
+		killed := secondSignalKills(t)
+		if killed {
+			return
+		}
+		if time.Since(begun) < 10*time.Second {
+			t.Fatal("a killed server says that it ended well")
+		}
+	}
+	t.Error("no second signal came in time")
+}
+
+func secondSignalKills(t *testing.T) bool {
 	n := newNode(t).start()
 	finish := n.slow(n.dial(http1), "slow.example.com")
 	n.signal(syscall.SIGTERM)
 	n.until("no new connection is accepted", func() bool { return !open(n.address) })
 	// The first signal is still being taken note of, maybe: go on until it works.
-	for ended := false; !ended; {
+	for {
 		_ = n.cmd.Process.Signal(syscall.SIGTERM)
 		select {
 		case <-n.exited:
-			ended = true
+			killed := !n.cmd.ProcessState.Success()
+			if a := finish(); killed && a.err == nil {
+				t.Errorf("the request was answered: %d", a.status)
+			}
+			return killed
 		case <-time.After(20 * time.Millisecond):
 		}
-	}
-	if n.cmd.ProcessState.Success() {
-		t.Error("a killed server says that it ended well")
-	}
-	if a := finish(); a.err == nil {
-		t.Errorf("the request was answered: %d", a.status)
 	}
 }
