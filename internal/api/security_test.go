@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"bytes"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -355,4 +356,20 @@ func FuzzSerial(f *testing.F) {
 			t.Fatalf("%q: taken for a serial number: %v", s, got)
 		}
 	})
+}
+
+// A certificate that TLS did not verify proves nothing, should a listener ever let one in.
+func TestUnverifiedClientCertificatesProveNothing(t *testing.T) {
+	t.Parallel()
+	c := testca.New(t)
+	h := c.Issue("web")
+	for path, body := range map[string]string{"/renew": "", "/rekey": `{"csr":` + string(mustJSON(t, testca.CSR(t, testca.P256(t), ""))) + `}`, "/revoke": string(mustJSON(t, revocation(serialOf(h), "")))} {
+		r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
+		r.TLS = &tls.ConnectionState{PeerCertificates: h.Chain}
+		w := httptest.NewRecorder()
+		c.Handler().ServeHTTP(w, r)
+		if w.Code != 400 {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
+	}
 }

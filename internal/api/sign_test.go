@@ -163,6 +163,7 @@ func TestSignTokens(t *testing.T) {
 		{"audience with an unknown fragment", aud("https://ca.example/1.0/sign#x5c/nobody"), 401},
 		{"audience with the fragment of a disabled type", aud("https://ca.example/1.0/sign#x5c/x5c"), 401},
 		{"audience that names the provisioner as a fragment", aud("https://ca.example/1.0/sign#" + testca.Provisioner), 401},
+		{"audience that names the provisioner's key as a fragment", aud("https://ca.example/1.0/sign#" + testca.Provisioner + ":" + ca.KeyID), 401},
 		{"audience that names an ACME provisioner", aud("https://ca.example/1.0/sign#acme/acme"), 400},
 		{"audience that names a SCEP provisioner", aud("https://ca.example/1.0/sign#scep/scep"), 400},
 		{"empty audience", aud(""), 401},
