@@ -64,6 +64,10 @@ func execute(t *testing.T, path, statement string) {
 		t.Fatal(err)
 	}
 	defer db.Close()
+	db.SetMaxOpenConns(1)
+	if _, err := db.ExecContext(t.Context(), "PRAGMA busy_timeout = 10000"); err != nil { // a server may be writing
+		t.Fatal(err)
+	}
 	if _, err := db.ExecContext(t.Context(), statement); err != nil {
 		t.Fatal(err)
 	}

@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	mathrand "math/rand/v2"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
@@ -84,16 +86,34 @@ func openSQLite(ctx context.Context, d *dialect, c Config) (*database, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := useLog(ctx, base); err != nil {
+		base.close()
+		return nil, fmt.Errorf("open database %s: %w", path, d.advise(err))
+	}
+	return base, nil
+}
+
+// logPatience is how long a start waits for others that start on the same file.
+const logPatience = 10 * time.Second
+
+// useLog switches to the write-ahead log. Of servers that start on one new file at once only
+// one can; SQLite answers the others at once that the file is busy, whatever its timeout.
+func useLog(ctx context.Context, base *database) error {
 	var mode string
-	err = base.write.QueryRowContext(ctx, "PRAGMA journal_mode = WAL").Scan(&mode)
-	if err == nil && mode != "wal" {
-		err = fmt.Errorf("its file system does not support a write-ahead log (journal mode is %q): use a local disk", mode)
+	for deadline := time.Now().Add(logPatience); ; {
+		err := base.write.QueryRowContext(ctx, "PRAGMA journal_mode = WAL").Scan(&mode)
+		switch code := sqliteCode(err); {
+		case err == nil && mode != "wal":
+			return fmt.Errorf("its file system does not support a write-ahead log (journal mode is %q): use a local disk", mode)
+		case (code != sqlite3.SQLITE_BUSY && code != sqlite3.SQLITE_LOCKED) || time.Now().After(deadline):
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(10*time.Millisecond + mathrand.N(40*time.Millisecond)):
+		}
 	}
-	if err == nil {
-		return base, nil
-	}
-	base.close()
-	return nil, fmt.Errorf("open database %s: %w", path, d.advise(err))
 }
 
 // createPrivate makes the file and its folder, readable by their owner alone; SQLite gives
