@@ -109,8 +109,12 @@ func (o *ownCertificate) keepFresh(ctx context.Context) {
 	}
 }
 
+// shortestWait is the least time between two renewals.
+const shortestWait = 10 * time.Second
+
 func (o *ownCertificate) wait() time.Duration {
 	leaf := o.now().Leaf
 	period := leaf.NotAfter.Sub(leaf.NotBefore)
-	return max(0, time.Until(leaf.NotAfter)-period/3-rand.N(period/20+1))
+	// A floor, or the last half minute of the issuer would be spent in renewals.
+	return max(shortestWait, time.Until(leaf.NotAfter)-period/3-rand.N(period/20+1))
 }
