@@ -19,11 +19,8 @@ const (
 )
 
 // LeafLife is how long a leaf made by hand is good unless somebody wishes otherwise. CAs
-// are good for AuthorityLife.
-const (
-	LeafLife      = 24 * time.Hour
-	AuthorityLife = 3650 * 24 * time.Hour
-)
+// are good for AuthorityLifetime.
+const LeafLife = 24 * time.Hour
 
 // DraftLocal drafts a certificate by one of the profiles but ProfileRequest. CAs carry no
 // names: they identify themselves by their subject.
@@ -36,7 +33,7 @@ func DraftLocal(profile string, subject pkix.Name, names Names, key crypto.Publi
 		cert.KeyUsage = leafUsage(key)
 		cert.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 	case ProfileIntermediate, ProfileRoot:
-		draft.CA, draft.Life = true, AuthorityLife
+		draft.CA, draft.Life = true, AuthorityLifetime
 		cert.IsCA, cert.BasicConstraintsValid = true, true
 		cert.KeyUsage = x509.KeyUsageCertSign | x509.KeyUsageCRLSign
 		if profile == ProfileRoot {

@@ -71,9 +71,7 @@ func BuiltinClaims() Resolved {
 }
 
 // Over lays the claims over inherited ones and checks what comes out.
-func (c *Claims) Over(base Resolved) (Resolved, error) { return c.over(base) }
-
-func (c *Claims) over(base Resolved) (Resolved, error) {
+func (c *Claims) Over(base Resolved) (Resolved, error) {
 	r := base
 	if c != nil {
 		r.TLS = overTriple(base.TLS, c.MinTLSDuration, c.MaxTLSDuration, c.DefaultTLSDuration)

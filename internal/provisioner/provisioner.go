@@ -117,7 +117,7 @@ func (p *Provisioner) open(env *Env) error {
 	case row.decode == nil:
 		return fault.New(fault.Unsupported, "provisioner %q: this version does not serve the type %s yet", p.Name, row.name)
 	}
-	claims, err := p.Claims.over(env.Claims)
+	claims, err := p.Claims.Over(env.Claims)
 	if err != nil {
 		return fmt.Errorf("claims of provisioner %q: %w", p.Name, err)
 	}
