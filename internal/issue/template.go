@@ -12,13 +12,14 @@ import (
 
 // TemplateOptions change how templates are read. The zero value is the default.
 type TemplateOptions struct {
-	Literal                  bool // the text is never base64: it comes from a file
-	AllowSerial              bool // the template may set the serial number
-	AllowGetHostByName       bool // the function getHostByName exists
-	MissingKeyError          bool // a variable that is not there ends the run instead of printing <no value>
-	AutoEscape               bool // actions between quotes are escaped for JSON
-	Strict                   bool // an unknown member of the certificate is an error
-	HardwareModuleNameCompat bool // write hardwareModuleName as old installations do
+	SHA256                   string // of the only text that is accepted, hex; "": any
+	Literal                  bool   // the text is never base64: it comes from a file
+	AllowSerial              bool   // the template may set the serial number
+	AllowGetHostByName       bool   // the function getHostByName exists
+	MissingKeyError          bool   // a variable that is not there ends the run instead of printing <no value>
+	AutoEscape               bool   // actions between quotes are escaped for JSON
+	Strict                   bool   // an unknown member of the certificate is an error
+	HardwareModuleNameCompat bool   // write hardwareModuleName as old installations do
 }
 
 // X509Template drafts X.509 certificates from data. It is immutable and used by all
@@ -27,6 +28,8 @@ type X509Template struct {
 	engine  *engine
 	opts    TemplateOptions
 	allowCA bool // the operator's own text speaks of isCA
+
+	known func(*Grant, *X509Ask) *certificateJSON // what it writes as long as no variable is replaced; nil: only a run tells
 }
 
 // CompileX509Template reads a template as configured: literal text if it starts with "{",
@@ -97,6 +100,11 @@ func (t *X509Template) draft(data map[string]any) (*x509.Certificate, *certifica
 	if err := decodeOutput(t.engine.name, out, t.opts.Strict, c); err != nil {
 		return nil, nil, err
 	}
+	return t.finish(c)
+}
+
+// finish makes the certificate of what was written.
+func (t *X509Template) finish(c *certificateJSON) (*x509.Certificate, *certificateJSON, error) {
 	cert, err := c.certificate(&t.opts)
 	if err != nil {
 		return nil, nil, t.engine.complainOfCertificate(err)

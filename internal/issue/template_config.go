@@ -1,7 +1,10 @@
 package issue
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
+	"strings"
 
 	"github.com/signet-ca/signet/internal/fault"
 )
@@ -13,6 +16,7 @@ type TemplateConfig struct {
 	TemplateFile string          `json:"templateFile,omitempty" help:"file of the template: absolute, ~/, ./, or below the home directory"`
 	TemplateData json.RawMessage `json:"templateData,omitempty" help:"object whose members become variables of the template"`
 
+	TemplateSHA256           string `json:"templateSha256,omitempty" help:"SHA-256 of the text of the template in hex; another text is refused"`
 	MissingKey               string `json:"missingKey,omitempty" help:"error: a variable that is not there ends the request; default: it prints <no value>"`
 	AutoEscape               bool   `json:"autoEscape,omitempty" help:"actions between quotes are escaped for JSON"`
 	Strict                   bool   `json:"strict,omitempty" help:"an unknown member in the template's output is an error"`
@@ -77,7 +81,10 @@ func openTemplate[T any](c *TemplateConfig, p TemplatePlace, compile func(name, 
 func (c *TemplateConfig) options(p TemplatePlace) (TemplateOptions, error) {
 	opts := TemplateOptions{
 		AllowSerial: c.AllowSerial, AllowGetHostByName: p.AllowGetHostByName, AutoEscape: c.AutoEscape,
-		Strict: c.Strict, HardwareModuleNameCompat: c.HardwareModuleNameCompat,
+		Strict: c.Strict, HardwareModuleNameCompat: c.HardwareModuleNameCompat, SHA256: strings.ToLower(c.TemplateSHA256),
+	}
+	if sum, err := hex.DecodeString(opts.SHA256); err != nil || len(sum) != sha256.Size && len(sum) != 0 {
+		return opts, fault.New(fault.Invalid, "templateSha256 is no SHA-256 in hexadecimal, 64 digits")
 	}
 	switch c.MissingKey {
 	case "", "default":

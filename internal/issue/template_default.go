@@ -104,8 +104,20 @@ var defaultSSHTexts = map[string]string{
 }
 
 var (
-	defaultX509 = sync.OnceValue(func() map[string]*X509Template { return compileOwn(defaultX509Texts, CompileX509Template) })
-	defaultSSH  = sync.OnceValue(func() map[string]*SSHTemplate { return compileOwn(defaultSSHTexts, CompileSSHTemplate) })
+	defaultX509 = sync.OnceValue(func() map[string]*X509Template {
+		all := compileOwn(defaultX509Texts, CompileX509Template)
+		for name, write := range knownX509 {
+			all[name].known = write
+		}
+		return all
+	})
+	defaultSSH = sync.OnceValue(func() map[string]*SSHTemplate {
+		all := compileOwn(defaultSSHTexts, CompileSSHTemplate)
+		for name, write := range knownSSH {
+			all[name].known = write
+		}
+		return all
+	})
 )
 
 func compileOwn[T any](texts map[string]string, compile func(name, text string) (T, error)) map[string]T {

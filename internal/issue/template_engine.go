@@ -66,6 +66,9 @@ func newEngine(name, text string, funcs template.FuncMap, opts *TemplateOptions)
 	if len(text) > maxTemplateText {
 		return nil, fault.New(fault.Invalid, "template %s has %d bytes; %d is the most", name, len(text), maxTemplateText)
 	}
+	if sum := sha256.Sum256([]byte(text)); opts.SHA256 != "" && opts.SHA256 != hex.EncodeToString(sum[:]) {
+		return nil, fault.New(fault.Invalid, "the text of template %s has the SHA-256 %x, templateSha256 pins %s; somebody changed it", name, sum, opts.SHA256)
+	}
 	// A name with a colon or a percent sign would confuse messages that carry it.
 	parsed, err := template.New("template").Funcs(funcs).Parse(text)
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 type SSHTemplate struct {
 	engine *engine
 	opts   TemplateOptions
+	known  func(*Grant, *SSHAsk) (*sshCertificateJSON, error) // as in X509Template
 }
 
 // CompileSSHTemplate reads a template as configured: literal text if it starts with "{",
@@ -49,6 +50,11 @@ func (t *SSHTemplate) Draft(data map[string]any) (*ssh.Certificate, error) {
 	if err := decodeOutput(t.engine.name, out, t.opts.Strict, &c); err != nil {
 		return nil, err
 	}
+	return t.finish(&c)
+}
+
+// finish makes the certificate of what was written.
+func (t *SSHTemplate) finish(c *sshCertificateJSON) (*ssh.Certificate, error) {
 	cert, err := c.certificate()
 	if err != nil {
 		return nil, t.engine.complainOfCertificate(err)

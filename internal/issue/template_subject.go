@@ -171,7 +171,11 @@ type attributeSET []attribute
 // postal code, O, OU, CN, serial number, and the extra names one by one. Several values of
 // one attribute share a relative distinguished name. An extra name of a type that has its
 // own field replaces that field.
-func EncodeSubject(n pkix.Name) ([]byte, error) {
+func EncodeSubject(n pkix.Name) ([]byte, error) { return encodeSubject(n, false) }
+
+// encodeSubject is EncodeSubject; separate gives each value a relative distinguished name of
+// its own, in the order of the values.
+func encodeSubject(n pkix.Name, separate bool) ([]byte, error) {
 	replaced := func(oid asn1.ObjectIdentifier) bool {
 		return slices.ContainsFunc(n.ExtraNames, func(a pkix.AttributeTypeAndValue) bool { return a.Type.Equal(oid) })
 	}
@@ -195,8 +199,13 @@ func EncodeSubject(n pkix.Name) ([]byte, error) {
 				return nil, err
 			}
 			set = append(set, attribute{oid, raw})
+			if separate {
+				rdns, set = append(rdns, set), nil
+			}
 		}
-		rdns = append(rdns, set)
+		if set != nil {
+			rdns = append(rdns, set)
+		}
 	}
 	for _, extra := range n.ExtraNames {
 		raw, err := attributeValue(extra.Type, extra.Value)

@@ -26,11 +26,12 @@ type X509Ask struct {
 // X509Draft is a certificate nobody has checked yet.
 type X509Draft struct {
 	grant    *Grant
-	cert     *x509.Certificate // to be signed; PublicKey set
-	template *X509Template     // it came from; nil: none
-	renewal  bool              // its contents are those of an old certificate
-	bounded  bool              // its length was decided elsewhere
-	written  *certificateJSON  // what the template wrote, or would have written; nil for a renewal
+	cert     *x509.Certificate        // to be signed; PublicKey set
+	template *X509Template            // it came from; nil: none
+	request  *x509.CertificateRequest // nothing of it may be left out; nil: no such rule
+	renewal  bool                     // its contents are those of an old certificate
+	bounded  bool                     // its length was decided elsewhere
+	written  *certificateJSON         // what the template wrote, or would have written; nil for a renewal
 }
 
 // CheckedX509 is a draft that passed Check. Only an issuer can do something with it.
@@ -88,7 +89,15 @@ func NewX509(g *Grant, ask *X509Ask, now time.Time) (*X509Draft, error) {
 		return nil, err
 	}
 	cert.NotBefore, cert.NotAfter = validity(g, ask, span{}, now)
-	return &X509Draft{grant: g, cert: cert, written: writtenLeaf(cert)}, nil
+	return &X509Draft{grant: g, cert: cert, request: g.strictly(ask), written: writtenLeaf(cert)}, nil
+}
+
+// strictly is the request that the certificate must do justice to.
+func (g *Grant) strictly(ask *X509Ask) *x509.CertificateRequest {
+	if !g.Profile.X509.StrictRequest {
+		return nil
+	}
+	return ask.Request
 }
 
 // newTemplated drafts what the template says. Key, provisioner extension and defaults of the
@@ -103,11 +112,14 @@ func newTemplated(g *Grant, ask *X509Ask, now time.Time) (*X509Draft, error) {
 	if len(cert.RawSubject) == 0 {
 		fillSubject(&cert.Subject, &g.Profile.Authority.Subject)
 	}
+	if url := g.Profile.Authority.CRLURL; url != "" && !g.Profile.X509.Custom {
+		cert.CRLDistributionPoints = []string{url} // no default template names any
+	}
 	if err := addExtension(cert, g.Profile.Extension); err != nil {
 		return nil, err
 	}
 	cert.NotBefore, cert.NotAfter = validity(g, ask, span{cert.NotBefore, cert.NotAfter}, now)
-	return &X509Draft{grant: g, cert: cert, template: t, written: written}, nil
+	return &X509Draft{grant: g, cert: cert, template: t, request: g.strictly(ask), written: written}, nil
 }
 
 // leafUsage is the key usage of a leaf: RSA keys may also transport keys.
@@ -171,6 +183,11 @@ func (d *X509Draft) Check(now time.Time) (*CheckedX509, error) {
 	if err != nil {
 		return nil, err
 	}
+	if d.request != nil {
+		if err := checkStrict(d.request, d.cert); err != nil {
+			return nil, err
+		}
+	}
 	if d.bounded {
 		if err := checkIssuerBounds(a, d.cert.NotBefore, d.cert.NotAfter); err != nil {
 			return nil, err
@@ -199,6 +216,13 @@ func (d *X509Draft) settle(a *Authority) ([]string, error) {
 	var issuer *x509.Certificate
 	if len(a.Chain) > 0 {
 		issuer = a.Chain[0]
+	}
+	if len(d.cert.RawSubject) == 0 && d.grant.Profile.X509.SeparateSubject {
+		der, err := encodeSubject(d.cert.Subject, true)
+		if err != nil {
+			return nil, fault.New(fault.Denied, "this subject cannot be certified: %v", err)
+		}
+		d.cert.RawSubject = der
 	}
 	names, err := Settle(d.cert, issuer, d.template != nil && d.template.AllowsCA())
 	if err != nil && fault.Of(err) == nil {

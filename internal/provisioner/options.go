@@ -24,6 +24,9 @@ type Options struct {
 type X509Options struct {
 	issue.TemplateConfig
 	policy.X509Config
+	StrictCSR       bool   `json:"strictCSR,omitempty" help:"refuse a request that asks for something the certificate would not have, instead of leaving it out"`
+	SubjectEncoding string `json:"subjectEncoding,omitempty" help:"several values of one attribute of the subject: joined in one relative distinguished name, or separate" enum:"joined,separate" default:"joined"`
+
 	Lint       string   `json:"lint,omitempty" help:"rules of the RFCs and the community about the certificate before it is signed: off, warn (log what is broken) or refuse (what breaks a MUST)" enum:"off,warn,refuse" default:"off"`
 	LintIgnore []string `json:"lintIgnore,omitempty" help:"names of rules that do not count"`
 }
@@ -119,11 +122,15 @@ func (o *Options) OwnMembers() []string {
 	if x := o.X509; x != nil {
 		add("x509.allow", x.Allow != nil)
 		add("x509.deny", x.Deny != nil)
+		add("x509.strictCSR", x.StrictCSR)
+		add("x509.subjectEncoding", x.SubjectEncoding != "" && x.SubjectEncoding != "joined")
+		add("x509.templateSha256", x.TemplateSHA256 != "")
 		add("x509.lint", x.Lint != "" && x.Lint != LintOff)
 	}
 	if s := o.SSH; s != nil {
 		add("ssh.user", s.User != nil)
 		add("ssh.host", s.Host != nil)
+		add("ssh.templateSha256", s.TemplateSHA256 != "")
 	}
 	for _, w := range o.Webhooks {
 		add("webhooks of "+w.Name+": secret", w.Secret != "")
@@ -164,11 +171,17 @@ func (p *Provisioner) openX509(o *X509Options, env *Env) error {
 			return fault.New(fault.Invalid, "lintIgnore names %q, which is no rule", rule)
 		}
 	}
+	switch o.SubjectEncoding {
+	case "", "joined", "separate":
+	default:
+		return fault.New(fault.Invalid, "subjectEncoding is %q; it is joined or separate", o.SubjectEncoding)
+	}
 	current, err := o.OpenX509(p.place("x509", env))
 	if err != nil {
 		return err
 	}
-	p.profile.X509 = issue.X509Style{Template: current, Custom: o.Custom(), Constants: o.TemplateData}
+	p.profile.X509 = issue.X509Style{Template: current, Custom: o.Custom(), Constants: o.TemplateData,
+		StrictRequest: o.StrictCSR, SeparateSubject: o.SubjectEncoding == "separate"}
 	replaced, err := overridden(o.TemplateData, "Subject", "SANs")
 	if err != nil {
 		return err
