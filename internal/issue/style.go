@@ -56,8 +56,12 @@ func (g *Grant) chainBehind() []*x509.Certificate {
 // X509Variables are what a template of this grant sees, for it and for the addresses of
 // webhooks.
 func X509Variables(g *Grant, ask *X509Ask, now time.Time) (map[string]any, error) {
+	return x509Variables(g, ask, now, false)
+}
+
+func x509Variables(g *Grant, ask *X509Ask, now time.Time, sharedKey bool) (map[string]any, error) {
 	style := &g.Profile.X509
-	data := X509Data{
+	data := X509Data{SharedKey: sharedKey,
 		Subject: g.subjectName(), Names: g.Names, Token: g.Claims, Chain: g.chainBehind(), Variables: ask.Data.variables(g),
 		Constants: style.Constants, User: ask.Data.User, Custom: style.Custom, Webhooks: ask.Data.Webhooks, Request: ask.Request, Now: now,
 	}
@@ -84,7 +88,7 @@ func draftX509(t *X509Template, g *Grant, ask *X509Ask, now time.Time) (*x509.Ce
 	if t.known != nil && len(g.Profile.X509.Constants) == 0 {
 		return t.finish(t.known(g, ask))
 	}
-	vars, err := X509Variables(g, ask, now)
+	vars, err := x509Variables(g, ask, now, !t.engine.names("PublicKey"))
 	if err != nil {
 		return nil, nil, err
 	}

@@ -32,6 +32,7 @@ type X509Data struct {
 	Custom    bool                     // the operator configured a template
 	Webhooks  map[string]any           // answers by name of the webhook
 	Request   *x509.CertificateRequest // as asked for, and as little to be trusted
+	SharedKey bool                     // the public key need not be copied: the template never names it, so cannot reach into it
 	Now       time.Time
 }
 
@@ -64,7 +65,11 @@ func (d *X509Data) Map() (map[string]any, error) {
 	}
 	insecure := insecureVariables(d.Custom, d.User)
 	if d.Request != nil {
-		insecure["CR"] = requestView(d.Request)
+		view := requestView(d.Request)
+		if !d.SharedKey {
+			view.PublicKey = clonePublicKey(view.PublicKey)
+		}
+		insecure["CR"] = view
 	}
 	vars["Insecure"] = insecure
 	return vars, nil
@@ -190,13 +195,14 @@ type noAlgorithm int
 // MarshalJSON writes an empty text.
 func (noAlgorithm) MarshalJSON() ([]byte, error) { return []byte(`""`), nil }
 
-// requestView shows a request to templates. What they can change of it is a copy.
+// requestView shows a request. What templates can change of it is a copy, but for the public
+// key, which costs most.
 func requestView(r *x509.CertificateRequest) *Request {
 	v := &Request{
 		Version: r.Version, Subject: SubjectOf(r.Subject), RawSubject: slices.Clone(r.RawSubject),
 		DNSNames: slices.Clone(r.DNSNames), EmailAddresses: slices.Clone(r.EmailAddresses),
 		IPAddresses: slices.Clone(r.IPAddresses), URIs: slices.Clone(r.URIs),
-		PublicKey: clonePublicKey(r.PublicKey), PublicKeyAlgorithm: r.PublicKeyAlgorithm,
+		PublicKey: r.PublicKey, PublicKeyAlgorithm: r.PublicKeyAlgorithm,
 		Signature: slices.Clone(r.Signature),
 	}
 	sum := sha256.Sum256(r.Raw)

@@ -143,6 +143,10 @@ func (e *engine) run(data map[string]any, l limits) ([]byte, error) {
 	return out.buf.Bytes(), nil
 }
 
+// names reports whether the text has a word in it, without which no field of that name can
+// be reached.
+func (e *engine) names(word string) bool { return strings.Contains(e.text, word) }
+
 // hash identifies the text, for audit records.
 func (e *engine) hash() string {
 	sum := sha256.Sum256([]byte(e.text))

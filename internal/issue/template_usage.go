@@ -25,7 +25,14 @@ var keyUsages = []struct {
 	{"decipherOnly", x509.KeyUsageDecipherOnly},
 }
 
-var keyUsageAliases = map[string]string{"nonrepudiation": "contentcommitment", "keycertsign": "certsign"}
+// keyUsageBit finds a bit by the usageKey of its name, aliases included.
+var keyUsageBit = func() map[string]x509.KeyUsage {
+	bits := map[string]x509.KeyUsage{"nonrepudiation": x509.KeyUsageContentCommitment, "keycertsign": x509.KeyUsageCertSign}
+	for _, u := range keyUsages {
+		bits[usageKey(u.name)] = u.bit
+	}
+	return bits
+}()
 
 // extKeyUsage is a purpose that crypto/x509 knows.
 type extKeyUsage struct {
@@ -51,6 +58,15 @@ var extKeyUsages = []extKeyUsage{
 	{"microsoftKernelCodeSigning", x509.ExtKeyUsageMicrosoftKernelCodeSigning, asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 311, 61, 1, 1}},
 }
 
+// purposeByName finds a purpose by the usageKey of its name.
+var purposeByName = func() map[string]x509.ExtKeyUsage {
+	names := map[string]x509.ExtKeyUsage{}
+	for _, u := range extKeyUsages {
+		names[usageKey(u.name)] = u.usage
+	}
+	return names
+}()
+
 // namedPurposes are further purposes by name.
 var namedPurposes = map[string]asn1.ObjectIdentifier{
 	"smartcardlogon": {1, 3, 6, 1, 4, 1, 311, 20, 2, 2},
@@ -71,19 +87,12 @@ func (k *KeyUsage) UnmarshalJSON(data []byte) error {
 		return err
 	}
 	*k = 0
-next:
 	for _, name := range names {
-		key := usageKey(name)
-		if alias, ok := keyUsageAliases[key]; ok {
-			key = alias
+		bit, ok := keyUsageBit[usageKey(name)]
+		if !ok {
+			return fmt.Errorf("unknown keyUsage %q", name)
 		}
-		for _, u := range keyUsages {
-			if usageKey(u.name) == key {
-				*k |= KeyUsage(u.bit)
-				continue next
-			}
-		}
-		return fmt.Errorf("unknown keyUsage %q", name)
+		*k |= KeyUsage(bit)
 	}
 	return nil
 }
@@ -128,15 +137,13 @@ func (p *purposes) UnmarshalJSON(data []byte) error {
 		return err
 	}
 	*p = purposes{}
-next:
 	for _, name := range names {
-		for _, u := range extKeyUsages {
-			if usageKey(u.name) == usageKey(name) {
-				p.known = append(p.known, u.usage)
-				continue next
-			}
+		key := usageKey(name)
+		if usage, ok := purposeByName[key]; ok {
+			p.known = append(p.known, usage)
+			continue
 		}
-		if oid, ok := namedPurposes[usageKey(name)]; ok {
+		if oid, ok := namedPurposes[key]; ok {
 			p.unknown = append(p.unknown, oid)
 			continue
 		}
