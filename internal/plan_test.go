@@ -33,7 +33,7 @@ var rooms = map[string][]string{
 
 	// doors
 	"api":     {".", "ca", "issue", "keys", "provisioner", "sshfiles", "store", "strict", "fault"},
-	"acme":    {"attest", "ca", "fetch", "issue", "keys", "policy", "provisioner", "store", "strict", "fault"},
+	"acme":    {"attest", "ca", "challenge", "fetch", "issue", "keys", "policy", "provisioner", "store", "strict", "fault"},
 	"scep":    {"ca", "issue", "keys", "provisioner", "store", "fault"},
 	"console": {"ca", "policy", "provisioner", "store", "fault"},
 
@@ -50,6 +50,7 @@ var rooms = map[string][]string{
 	"lint":       {"fault"},
 	"webhook":    {"fetch", "keys", "fault"},
 	"fetch":      {"fault"},
+	"challenge":  {"fetch", "fault"}, // looks whether a name is its asker's
 	"kms":        {"keys", "fault"},
 	"store":      {"fault"}, // its refusals at start speak to the operator
 	"keys":       {"strict", "fault"},
@@ -87,7 +88,8 @@ var onlyIn = []struct {
 	{"net/http/httptest", []string{"testca"}, "for tests only"},
 	{"testing", []string{"testca"}, "for tests only"},
 	// The office hands out the server's own certificate as what a listener takes.
-	{"crypto/tls", []string{".", "cli", "server", "config", "ca", "acme", "fetch", "webhook", "testca", "store"}, "TLS is the listeners' business; a database server may speak it too"},
+	{"crypto/tls", []string{".", "cli", "server", "config", "ca", "acme", "fetch", "challenge", "webhook", "testca", "store"}, "TLS is the listeners' business; a database server may speak it too, and tls-alpn-01 is a handshake"},
+	{"github.com/miekg/dns", []string{"challenge"}, "DNS is asked where names are proved"},
 	{"github.com/go-jose/go-jose/", []string{"cli", "config", "keys", "provisioner", "acme", "testca"}, "JOSE is read where proofs are"},
 	{"text/template", []string{"issue", "sshfiles", "cli", "webhook"}, "templates belong to certificates and to what the SSH configuration is made of"},
 	{"html/template", []string{"console", "cli"}, "pages belong to the console"},

@@ -10,10 +10,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
-	"syscall"
 	"time"
 
 	"github.com/signet-ca/signet/internal/fault"
@@ -36,6 +35,19 @@ type Options struct {
 	Roots     []*x509.Certificate                                 // trusted besides the machine's
 	Identity  func(ctx context.Context) (*tls.Certificate, error) // TLS client certificate, given if the server asks; nil: none
 	Proxy     func(*http.Request) (*url.URL, error)               // nil: that of the environment for Anywhere, else none
+
+	Networks   Networks                                                     // narrows Reach
+	Resolve    func(ctx context.Context, host string) ([]netip.Addr, error) // as of Dialer
+	Follow     func(hop Hop) error                                          // may refuse a redirect; nil refuses none
+	Unverified bool                                                         // a TLS server need not prove its name
+	Fresh      bool                                                         // every call and redirect connects anew, and answers come as they are sent
+}
+
+// Hop is a redirect about to be followed.
+type Hop struct {
+	Status int      // of the answer that redirects
+	Next   *url.URL // where to
+	Via    []string // URLs asked so far, oldest first
 }
 
 // Client makes calls within its bounds. Any number of goroutines may use it at once.
@@ -55,9 +67,7 @@ func New(o Options) *Client {
 	if o.Proxy == nil && o.Reach == Anywhere {
 		o.Proxy = http.ProxyFromEnvironment
 	}
-	dialer := &net.Dialer{Timeout: o.Timeout, ControlContext: func(ctx context.Context, _, address string, _ syscall.RawConn) error {
-		return o.Reach.admit(ctx, address)
-	}}
+	dialer := &Dialer{Timeout: min(o.Timeout, defaultTimeout), Reach: o.Reach, Networks: o.Networks, Resolve: o.Resolve}
 	c := &Client{o: o}
 	c.http = &http.Client{
 		Timeout:       o.Timeout,
@@ -66,13 +76,14 @@ func New(o Options) *Client {
 			Proxy: o.Proxy, DialContext: dialer.DialContext, TLSClientConfig: o.tls(), ForceAttemptHTTP2: true,
 			TLSHandshakeTimeout: o.Timeout, ResponseHeaderTimeout: o.Timeout, IdleConnTimeout: 30 * time.Second,
 			MaxIdleConns: 64, MaxIdleConnsPerHost: 16, MaxResponseHeaderBytes: maxHeader,
+			DisableKeepAlives: o.Fresh, DisableCompression: o.Fresh,
 		},
 	}
 	return c
 }
 
 func (o *Options) tls() *tls.Config {
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	config := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: o.Unverified}
 	if len(o.Roots) > 0 {
 		pool, err := x509.SystemCertPool()
 		if err != nil {
@@ -98,10 +109,19 @@ func (c *Client) checkRedirect(next *http.Request, via []*http.Request) error {
 		return http.ErrUseLastResponse
 	}
 	if len(via) > c.o.Redirects {
-		return fmt.Errorf("more than %d redirects", c.o.Redirects)
+		return fault.New(fault.Denied, "more than %d redirects", c.o.Redirects)
 	}
 	if via[0].URL.Scheme == "https" && next.URL.Scheme != "https" {
 		return errors.New("a redirect from https to " + next.URL.Scheme)
+	}
+	if c.o.Follow != nil {
+		hop := Hop{Status: next.Response.StatusCode, Next: next.URL}
+		for _, r := range via {
+			hop.Via = append(hop.Via, r.URL.String())
+		}
+		if err := c.o.Follow(hop); err != nil {
+			return err
+		}
 	}
 	*next = *next.WithContext(context.WithValue(next.Context(), redirected{}, true))
 	return nil

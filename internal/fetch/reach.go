@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
+
+	"github.com/signet-ca/signet/internal/fault"
 )
 
 // Reach says which addresses a client may connect to. It is asked after names were resolved,
@@ -41,7 +44,26 @@ func (r Reach) admit(ctx context.Context, address string) error {
 	}
 	follows := ctx.Value(redirected{}) != nil
 	if !mayValidate(to.Addr(), follows) {
-		return fmt.Errorf("the address %s may not be reached from here", to.Addr())
+		return fault.New(fault.Denied, "the address %s may not be reached from here", to.Addr())
+	}
+	return nil
+}
+
+// Networks narrows which addresses may be reached: those of Deny never, and where Allow has
+// any, only those of Allow. The zero value allows all.
+type Networks struct {
+	Allow, Deny []netip.Prefix
+}
+
+func (n *Networks) admit(address string) error {
+	to, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return fmt.Errorf("%s is no address", address)
+	}
+	a := to.Addr().Unmap().WithZone("")
+	within := func(p netip.Prefix) bool { return p.Contains(a) }
+	if slices.ContainsFunc(n.Deny, within) || len(n.Allow) > 0 && !slices.ContainsFunc(n.Allow, within) {
+		return fault.New(fault.Denied, "the address %s is in no network that may be reached", a)
 	}
 	return nil
 }
