@@ -105,7 +105,7 @@ func (c *CA) admitOld(ctx context.Context, a *admission, old *x509.Certificate, 
 	a.provisioner = p
 	a.grant.Provisioner, a.grant.Profile, a.grant.Subject = p.ID, profile, old.Subject.CommonName
 	if record != nil {
-		a.grant.RA = record.RA
+		a.grant.RA, a.grant.Holder = record.RA, holderOf(record)
 	}
 	return mayRenew(profile, old, now)
 }

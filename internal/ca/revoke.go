@@ -126,12 +126,24 @@ func (a *admission) mayRevoke(tx *store.Tx, r *store.Revocation) error {
 	if r.MTLS || a.provisioner.AllowRevokeAny || a.issued(record) {
 		return nil
 	}
-	return fault.New(fault.Denied, "the certificate was issued by another provisioner than %q; use a token of that one, or the certificate's own key", a.provisioner.Name)
+	return a.notIssued("certificate", "the certificate's own key")
 }
 
-// issued reports whether the provisioner of the proof issued a certificate. A provisioner
-// whose key was rotated has a new record ID and its old name.
+// notIssued refuses who holds no right over a certificate; else says what would be one.
+func (a *admission) notIssued(what, or string) error {
+	if a.grant.Holder != "" {
+		return fault.New(fault.Denied, "the provisioner %q did not issue the %s to %q; use a credential of its holder, or %s", a.provisioner.Name, what, a.grant.Holder, or)
+	}
+	return fault.New(fault.Denied, "the %s was issued by another provisioner than %q; use a token of that one, or %s", what, a.provisioner.Name, or)
+}
+
+// issued reports whether the provisioner of the proof issued a certificate, and to the
+// holder of the same credential where it tells them apart. A provisioner whose key was
+// rotated has a new record ID and its old name.
 func (a *admission) issued(record *store.Certificate) bool {
+	if a.grant.Holder != "" && a.grant.Holder != holderOf(record) {
+		return false
+	}
 	if record.ProvisionerID == a.provisioner.ID {
 		return true
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/signet-ca/signet/internal/fault"
@@ -189,10 +190,31 @@ func recordOf(a *admission, chain []*x509.Certificate, names issue.Names, e entr
 	return &store.Certificate{
 		Serial: SerialHex(leaf.SerialNumber), Type: "x509",
 		ProvisionerID: a.grant.Provisioner, ProvisionerName: a.provisioner.Name, ProvisionerType: a.provisioner.Type,
-		Subject: a.grant.Subject, KeyID: keyID, IssuerKeyID: issuerID, Names: recordNames(leaf, names),
+		Subject: a.grant.Subject, KeyID: keyID, IssuerKeyID: issuerID, Names: append(recordNames(leaf, names), holderNames(a.grant)...),
 		NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter, IssuedAt: time.Now().UTC(),
 		Raw: leaf.Raw, RenewedFrom: e.renewedFrom, RA: a.grant.RA,
 	}, nil
+}
+
+// holder is the kind under which the name of the credential behind a certificate is kept
+// among its names: who revokes by that credential must have it.
+const holder = "holder"
+
+// holderNames is that name, if the proof has one.
+func holderNames(g *issue.Grant) []store.Name {
+	if g.Holder == "" {
+		return nil
+	}
+	return []store.Name{{Kind: holder, Value: g.Holder}}
+}
+
+// holderOf is the name under which a certificate was bought; "" if it was by nobody's.
+func holderOf(record *store.Certificate) string {
+	i := slices.IndexFunc(record.Names, func(n store.Name) bool { return n.Kind == holder })
+	if i < 0 {
+		return ""
+	}
+	return record.Names[i].Value
 }
 
 func recordNames(leaf *x509.Certificate, n issue.Names) []store.Name {

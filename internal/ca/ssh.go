@@ -210,6 +210,7 @@ func (w *sshWork) seal(ctx context.Context, checked *issue.CheckedSSH, renewedFr
 		}
 		record.Names = append(record.Names, store.Name{Kind: "principal", Value: p})
 	}
+	record.Names = append(record.Names, holderNames(w.a.grant)...)
 	w.records = append(w.records, record)
 	return cert, nil
 }

@@ -101,6 +101,7 @@ func (c *CA) mayRenewSSH(ctx context.Context, a *admission, old *ssh.Certificate
 	}
 	profiles := []*issue.Profile{a.grant.Profile}
 	if record != nil {
+		a.grant.Holder = holderOf(record)
 		if p := a.state.Provisioners.ByID(record.ProvisionerID); p != nil && p.Disabled() == nil {
 			profiles = append(profiles, p.Profile())
 		}
@@ -191,7 +192,7 @@ func (a *admission) mayRevokeSSH(tx *store.Tx, r *store.Revocation) error {
 	if held != nil || a.provisioner.AllowRevokeAny || a.issued(record) {
 		return nil // SSHPOP checked that the subject is the serial number of the certificate held
 	}
-	return fault.New(fault.Denied, "the SSH certificate was issued by another provisioner than %q; use a token of that one, or the certificate itself (SSHPOP)", a.provisioner.Name)
+	return a.notIssued("SSH certificate", "the certificate itself (SSHPOP)")
 }
 
 // SSHHosts lists the names of hosts with a certificate that is neither expired nor revoked.

@@ -58,7 +58,7 @@ func (s *siteFlags) openLocal(ctx context.Context, env *Env) (*authority, error)
 // openBare is what is known of a CA whose configuration is out of reach: what the flags say.
 func (p *proofFlags) openBare(env *Env) (*authority, error) {
 	for _, needed := range []struct{ flag, value string }{{"provisioner", p.provisioner}, {"key", p.key}, {"ca-url", p.ca.url}} {
-		if needed.value == "" && !(needed.flag == "key" && p.x5cFlags.wanted()) {
+		if needed.value == "" && !(needed.flag == "key" && (p.x5cFlags.wanted() || p.nebulaFlags.wanted())) {
 			return nil, fmt.Errorf("%w: there is no configuration of a CA at %s", errRequired(needed.flag), cmp.Or(p.caConfig, env.Home.CAConfig()))
 		}
 	}

@@ -15,12 +15,13 @@ func caProvisionerAdd() *command {
 		short: "add a provisioner to a CA",
 		long: `Puts a provisioner at the end of the list in the CA's configuration file and changes nothing else in it. The
 			CA takes it up at its next reload.`,
-		args: []arg{need("name", "name of the new provisioner")},
+		args: []arg{may("name", "name of the new provisioner; without one its type in lower case")},
 		examples: []example{
 			{"Add a JWK provisioner with a new key", "signet ca provisioner add you@example.com --type JWK --create"},
 			{"Add one for a key of your own, with longer certificates", "signet ca provisioner add robots --type JWK --public-key jwk.pub --x509-max-dur 72h"},
 			{"Accept certificates of another PKI as proofs", "signet ca provisioner add devices --type X5C --x5c-roots devices_root.crt"},
 			{"Accept the service accounts of a Kubernetes cluster", "signet ca provisioner add my-kube --type K8sSA --public-key sa.pub"},
+			{"Accept the hosts of a Nebula network", "signet ca provisioner add mesh --type Nebula --nebula-root ca.crt"},
 			{"Let hosts renew their SSH certificates", "signet ca provisioner add sshpop --type SSHPOP"},
 		},
 		flags: func(fs *flags) {
@@ -43,7 +44,7 @@ func caProvisionerAdd() *command {
 			}
 			o := newObject()
 			o.set("type", k.name)
-			o.set("name", args[0])
+			o.set("name", nameOrType(env, args, k))
 			if err := k.apply(ctx, env, o); err != nil {
 				return nil, err
 			}
@@ -66,6 +67,16 @@ func caProvisionerAdd() *command {
 			return provisionerResult(o.text()), nil
 		},
 	}
+}
+
+// nameOrType is the name given, or that of the type, which documents leave out.
+func nameOrType(env *Env, args []string, k provisionerKind) string {
+	if len(args) > 0 {
+		return args[0]
+	}
+	name := strings.ToLower(k.name)
+	env.Note("No name is given, so the provisioner is called %s.", name)
+	return name
 }
 
 // registerKinds defines the flags of all kinds, each once.

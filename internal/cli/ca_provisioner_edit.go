@@ -35,6 +35,7 @@ func provisionerKinds() []provisionerKind {
 		{"K8SSA", &k8ssaKindFlags{jwk}, true},
 		{"X5C", new(x5cRootFlags), true},
 		{"SSHPOP", nil, true},
+		{"NEBULA", new(nebulaRootFlags), true},
 	}
 }
 

@@ -87,7 +87,7 @@ func (f *signFlags) fits(env *Env, csr *x509.CertificateRequest) error {
 		return err
 	}
 	kind, cn := tokenKind(token), csr.Subject.CommonName
-	if (kind == "JWK" || kind == "X5C") && cn != "" && !strings.EqualFold(token.Subject, cn) {
+	if (kind == "JWK" || kind == "X5C" || kind == "Nebula") && cn != "" && !strings.EqualFold(token.Subject, cn) {
 		return fmt.Errorf("the token is for the subject %q, the certificate request for %q", token.Subject, cn)
 	}
 	return nil

@@ -33,6 +33,7 @@ type proofFlags struct {
 	provisionerPasswordFile string
 	x5cFlags
 	k8ssaFlags
+	nebulaFlags
 }
 
 func (p *proofFlags) register(fs *flags) {
@@ -41,7 +42,9 @@ func (p *proofFlags) register(fs *flags) {
 	fs.String(&p.provisionerPasswordFile, "provisioner-password-file", "file", "file with the password of the provisioner's key")
 	p.x5cFlags.register(fs)
 	p.k8ssaFlags.register(fs)
-	fs.Incompatible("k8ssa-token-path", "x5c-cert")
+	p.nebulaFlags.register(fs)
+	fs.Incompatible("k8ssa-token-path", "x5c-cert", "nebula-cert")
+	fs.Incompatible("nebula-cert", "x5c-cert")
 }
 
 // registerKey adds what says which key signs a token.
@@ -76,6 +79,7 @@ func proverKinds() []proverKind {
 		{name: "SSHPOP", held: true, prove: proveSSHPOP},
 		{name: "X5C", wanted: func(p *proofFlags) bool { return p.x5cFlags.wanted() }, prove: proveX5C},
 		{name: "K8sSA", wanted: func(p *proofFlags) bool { return p.k8ssaFlags.wanted() }, prove: proveK8sSA},
+		{name: "Nebula", wanted: func(p *proofFlags) bool { return p.nebulaFlags.wanted() }, prove: proveNebula},
 	}
 }
 

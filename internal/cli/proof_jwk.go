@@ -40,6 +40,9 @@ func (p *proof) proveBare(ctx context.Context) (token string, err error) {
 	if p.flags.x5cFlags.wanted() {
 		return proveX5C(ctx, p)
 	}
+	if p.flags.nebulaFlags.wanted() {
+		return proveNebula(ctx, p)
+	}
 	if err := p.askSubject(ctx); err != nil {
 		return "", err
 	}

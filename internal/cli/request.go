@@ -45,6 +45,8 @@ func tokenKind(t *provisioner.Token) string {
 		return "K8sSA"
 	case len(t.X5C)+len(t.X5CInsecure) > 0:
 		return "X5C"
+	case t.Nebula != "":
+		return "Nebula"
 	case ours || t.Issuer != "" && slices.Contains(t.Audience, "step-certificate-authority"):
 		return "JWK"
 	case t.AuthorizedParty != "" || t.Email != "" || t.Nonce != "":
@@ -53,12 +55,12 @@ func tokenKind(t *provisioner.Token) string {
 	return ""
 }
 
-// namesOfToken is what a request with this token must ask for: JWK and X5C tokens carry the
-// names themselves, and the subject on the command line must be theirs. K8sSA tokens carry
+// namesOfToken is what a request with this token must ask for: JWK, X5C and Nebula tokens carry
+// the names themselves, and the subject on the command line must be theirs. K8sSA tokens carry
 // none, and any may be asked for.
 func namesOfToken(t *provisioner.Token, subject string) (commonName string, names []string, err error) {
 	switch kind := tokenKind(t); kind {
-	case "JWK", "X5C":
+	case "JWK", "X5C", "Nebula":
 	case "K8sSA":
 		return subject, nil, nil
 	case "":

@@ -287,7 +287,7 @@ func TestWarnings(t *testing.T) {
 		"unknown member of provisioner": {authority(`"provisioners": [{"type": "JWK", "name": "a", "encriptedKey": ""}]`), "authority.provisioners[0].encriptedKey", "did you mean encryptedKey?", true},
 		"unknown option":                {authority(`"provisioners": [{"type": "JWK", "name": "a", "options": {"x508": {}}}]`), "authority.provisioners[0].options.x508", "did you mean x509?", true},
 		"unknown claim of provisioner":  {authority(`"provisioners": [{"type": "ACME", "name": "a", "claims": {"disableRenewall": true}}]`), "authority.provisioners[0].claims.disableRenewall", "did you mean disableRenewal?", true},
-		"a type not served yet":         {authority(`"provisioners": [{"type": "Nebula", "name": "a", "roots": ""}]`), "authority.provisioners[0]", "disabled", true},
+		"a type not served yet":         {authority(`"provisioners": [{"type": "SCEP", "name": "a"}]`), "authority.provisioners[0]", "disabled", true},
 		"a type nobody knows":           {authority(`"provisioners": [{"type": "Magic", "name": "a", "wand": 1}]`), "authority.provisioners[0]", "not known", true},
 		"a provisioner's bad claims":    {authority(`"provisioners": [{"type": "JWK", "name": "a", "claims": {"minTLSCertDuration": "48h"}}]`), "authority.provisioners[0]", "disabled", true},
 		"a member twice":                {with(`"Address": ":1"`), "address", "stands twice", false},

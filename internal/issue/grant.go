@@ -24,6 +24,8 @@ type Grant struct {
 	Subject     string         // who asked; the common name of the default certificate
 	Names       Names          // what may be certified; the zero value is nothing
 	CommonNames []string       // what a request's common name may be, besides empty
+	Bounds      *Bounds        // names of the credential behind the proof, which the finished certificate may not leave; nil: none
+	Holder      string         // name of the credential behind the proof; only its holder revokes what it bought; "": anybody of the provisioner
 	FreeNames   bool           // the request says which names, common name included; Names and CommonNames do not count
 	SSH         *SSHRight      // what may be certified in SSH; nil is nothing
 	Bind        Binding        // which key or request the proof is tied to
@@ -47,6 +49,8 @@ type Proof struct {
 	X509 *x509.Certificate // leaf whose key signed the proof; nil if there was none
 
 	Chain []*x509.Certificate // verified way from X509, which is its first, to a root; nil if there was none
+
+	Credential any // what templates see as AuthorizationCrt where the proof is no X.509 certificate; nil: the chain
 }
 
 // Binding ties a proof to one key or one request (RFC 7800). Every set member must hold.

@@ -41,6 +41,9 @@ func admitRequest(g *Grant, ask *X509Ask) error {
 	if g.FreeNames {
 		return nil
 	}
+	if g.Bounds != nil { // the names come from the proof; the request may ask for no others
+		return g.Bounds.admitAll(nil, allNames{Names: RequestNames(r)})
+	}
 	return admitNames(g.Names, r)
 }
 

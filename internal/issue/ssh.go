@@ -226,6 +226,9 @@ func (d *SSHDraft) Check(now time.Time) (*CheckedSSH, error) {
 	if err := checkPrincipals(c); err != nil {
 		return nil, err
 	}
+	if err := d.grant.Bounds.admitSSH(c); err != nil {
+		return nil, err
+	}
 	if err := d.checkValidity(now); err != nil {
 		return nil, err
 	}

@@ -39,10 +39,14 @@ type Origin struct{ Name, Type string }
 
 // variables are those that all templates see besides the proof's own.
 func (d *Data) variables(g *Grant) map[string]any {
-	return map[string]any{
+	all := map[string]any{
 		"Provisioner": map[string]any{"ID": g.Provisioner, "Name": g.Profile.Origin.Name, "Type": g.Profile.Origin.Type},
 		"Client":      map[string]any{"IP": d.ClientIP, "RequestID": d.RequestID},
 	}
+	if g.Proof.Credential != nil {
+		all["AuthorizationCrt"] = g.Proof.Credential
+	}
+	return all
 }
 
 // chainBehind is the certificate chain behind a proof, its leaf first.

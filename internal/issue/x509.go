@@ -199,6 +199,9 @@ func (d *X509Draft) Check(now time.Time) (*CheckedX509, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := d.grant.Bounds.admitAll(commonNames, names); err != nil {
+		return nil, err
+	}
 	if err := checkNames(d.grant.Profile, commonNames, names); err != nil {
 		return nil, err
 	}

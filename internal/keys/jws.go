@@ -19,7 +19,7 @@ const maxJWS = 16 << 20
 // allSigAlgs is everything a header may name. What is taken for a key is SigningAlgorithms.
 var allSigAlgs = []jose.SignatureAlgorithm{
 	jose.ES256, jose.ES384, jose.ES512, jose.RS256, jose.RS384, jose.RS512,
-	jose.PS256, jose.PS384, jose.PS512, jose.EdDSA, jose.HS256, jose.HS384, jose.HS512,
+	jose.PS256, jose.PS384, jose.PS512, jose.EdDSA, jose.HS256, jose.HS384, jose.HS512, XEdDSA,
 }
 
 // SigningAlgorithms lists the algorithms that fit a JWK, its default first: those of its

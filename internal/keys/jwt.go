@@ -20,6 +20,9 @@ func SignJWT(key crypto.Signer, header map[string]any, claims any) (string, erro
 		return "", fault.Wrap(err, fault.Invalid, "the claims can't be written as JSON")
 	}
 	fitting := SignatureAlgorithms(key.Public())
+	if _, ok := key.(*X25519Signer); ok {
+		fitting = []jose.SignatureAlgorithm{XEdDSA}
+	}
 	if len(fitting) == 0 {
 		return "", fault.New(fault.Invalid, "a key of type %T can't sign tokens", key.Public())
 	}
@@ -36,9 +39,13 @@ func SignJWT(key crypto.Signer, header map[string]any, claims any) (string, erro
 			return "", fault.New(fault.Invalid, "algorithm %q doesn't fit the key: %v do", wish, fitting)
 		}
 	}
-	var with any = cryptosigner.Opaque(key)
-	if local, err := signer(key); err == nil {
+	var with any
+	if x, ok := key.(*X25519Signer); ok {
+		with = opaqueX25519{x}
+	} else if local, err := signer(key); err == nil {
 		with = local
+	} else {
+		with = cryptosigner.Opaque(key)
 	}
 	s, err := jose.NewSigner(jose.SigningKey{Algorithm: alg, Key: with}, opts)
 	if err != nil {

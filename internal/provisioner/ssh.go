@@ -28,14 +28,22 @@ func (t *Token) sshRight() (*issue.SSHRight, error) {
 	if !t.Step.wantsSSH() {
 		return nil, fault.New(fault.Unproven, "the token is not for an SSH certificate (it has no step.ssh claim)")
 	}
+	return t.sshRightFor("user", []string{t.Subject})
+}
+
+// sshRightFor is what a token says about an SSH certificate, with the type and the principals
+// that it has where the token says nothing.
+func (t *Token) sshRightFor(kind string, principals []string) (*issue.SSHRight, error) {
 	var c sshClaim
-	if err := json.Unmarshal(t.Step.SSH, &c); err != nil {
-		return nil, fault.Wrap(err, fault.Unproven, "the step.ssh claim of the token cannot be read")
+	if t.Step.wantsSSH() {
+		if err := json.Unmarshal(t.Step.SSH, &c); err != nil {
+			return nil, fault.Wrap(err, fault.Unproven, "the step.ssh claim of the token cannot be read")
+		}
 	}
 	r := &issue.SSHRight{Type: c.Type, KeyID: c.KeyID, Principals: c.Principals}
 	switch r.Type {
 	case "":
-		r.Type = "user"
+		r.Type = kind
 	case "user", "host":
 	default:
 		return nil, fault.New(fault.Invalid, "unknown certificate type %q in the token; it is user or host", c.Type)
@@ -44,7 +52,7 @@ func (t *Token) sshRight() (*issue.SSHRight, error) {
 		r.KeyID = t.Subject
 	}
 	if len(r.Principals) == 0 {
-		r.Principals = []string{t.Subject}
+		r.Principals = principals
 	}
 	var err error
 	if r.ValidAfter, err = issue.ParseMoment(c.ValidAfter); err != nil {

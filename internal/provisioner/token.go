@@ -12,6 +12,7 @@ import (
 	jose "github.com/go-jose/go-jose/v4"
 
 	"github.com/signet-ca/signet/internal/fault"
+	"github.com/signet-ca/signet/internal/keys"
 	"github.com/signet-ca/signet/internal/strict"
 )
 
@@ -26,7 +27,7 @@ var signatureAlgorithms = []jose.SignatureAlgorithm{
 	jose.ES256, jose.ES384, jose.ES512,
 	jose.RS256, jose.RS384, jose.RS512,
 	jose.PS256, jose.PS384, jose.PS512,
-	jose.EdDSA,
+	jose.EdDSA, keys.XEdDSA,
 }
 
 // Token is a JWT taken apart once (RFC 7519). Nothing in it is verified until VerifyBy.
@@ -45,6 +46,7 @@ type Header struct {
 	X5C         []string        `json:"x5c"`
 	X5CInsecure []string        `json:"x5cInsecure"`
 	SSHPOP      string          `json:"sshpop"`
+	Nebula      string          `json:"nebula"`
 	Critical    json.RawMessage `json:"crit"`
 	Base64      json.RawMessage `json:"b64"` // RFC 7797
 }
