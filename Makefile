@@ -28,8 +28,9 @@ check: ## formatting, vet, staticcheck
 generate: ## rewrite the generated reference pages
 	$(GO) test ./internal/cli ./internal/config -run 'TestReference' -update
 
-bench: build ## measure; prints the table of docs/performance.md
-	$(GO) run ./cmd/signet-bench
+BENCH ?= -operations all
+bench: build ## measure; prints the tables of docs/performance.md
+	$(GO) run ./cmd/signet-bench $(BENCH)
 
 CHAOSTIME ?= 5m
 chaos: ## kill servers and databases under load, each for CHAOSTIME, and SQLite 500 times

@@ -1,18 +1,15 @@
 package main
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"database/sql"
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
-	"fmt"
 	"io"
 	"math/big"
 	"net/http"
@@ -20,7 +17,7 @@ import (
 	"strings"
 	"time"
 
-	_ "modernc.org/sqlite" // the same database as the server's, without anything of ours
+	"golang.org/x/crypto/ssh"
 
 	"github.com/signet-ca/signet/internal/keys"
 )
@@ -33,18 +30,15 @@ type floor struct {
 	tokenKey *ecdsa.PublicKey
 	issuer   *x509.Certificate
 	key      any
+	roots    *x509.CertPool
+	userCA   ssh.Signer // nil: no SSH
+	list     []byte     // an empty revocation list
 	writes   chan write
 }
 
-type write struct {
-	proof, serial string
-	der           []byte
-	done          chan error
-}
-
 // serveFloor runs the floor on the files of a CA that ca init made, until it is killed.
-func serveFloor(dir, address string) error {
-	f, err := newFloor(dir)
+func serveFloor(o *options) error {
+	f, err := newFloor(o.floorDir, o.floorGroup)
 	if err != nil {
 		return err
 	}
@@ -55,11 +49,16 @@ func serveFloor(dir, address string) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}") })
 	mux.HandleFunc("POST /1.0/sign", f.sign)
-	server := &http.Server{Addr: address, Handler: mux, TLSConfig: &tls.Config{Certificates: []tls.Certificate{*own}, MinVersion: tls.VersionTLS12}}
+	mux.HandleFunc("POST /1.0/renew", f.renew)
+	mux.HandleFunc("POST /1.0/ssh/sign", f.sshSign)
+	mux.HandleFunc("POST /1.0/revoke", f.revoke)
+	mux.HandleFunc("GET /1.0/crl", f.crl)
+	server := &http.Server{Addr: o.floorAddress, Handler: mux, TLSConfig: &tls.Config{Certificates: []tls.Certificate{*own},
+		ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: f.roots, MinVersion: tls.VersionTLS12}}
 	return server.ListenAndServeTLS("", "")
 }
 
-func newFloor(dir string) (*floor, error) {
+func newFloor(dir string, group int) (*floor, error) {
 	password, err := keys.ReadPasswordFile(filepath.Join(dir, "password"))
 	if err != nil {
 		return nil, err
@@ -73,68 +72,21 @@ func newFloor(dir string) (*floor, error) {
 		return nil, err
 	}
 	t := &target{dir: dir}
-	if err := t.readKeys(filepath.Join(dir, "password")); err != nil {
+	if err := t.readKeys(); err != nil {
 		return nil, err
 	}
 	public, ok := t.key.Public().(*ecdsa.PublicKey)
 	if !ok {
 		return nil, errors.New("the floor knows only ECDSA tokens")
 	}
-	f := &floor{tokenKey: public, issuer: chain[0], key: key, writes: make(chan write, 1024)}
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "floor.db")+"?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)")
-	if err != nil {
+	f := &floor{tokenKey: public, issuer: chain[0], key: key, roots: t.roots, writes: make(chan write, 1024)}
+	if err := f.readSSH(dir, password); err != nil {
 		return nil, err
 	}
-	db.SetMaxOpenConns(1)
-	if _, err := db.Exec("CREATE TABLE spent (proof TEXT PRIMARY KEY) WITHOUT ROWID; CREATE TABLE certs (serial TEXT PRIMARY KEY, der BLOB)"); err != nil {
+	if f.list, err = f.emptyList(); err != nil {
 		return nil, err
 	}
-	go f.commit(db)
-	return f, nil
-}
-
-// commit gathers what has arrived and makes it durable together.
-func (f *floor) commit(db *sql.DB) {
-	for first := range f.writes {
-		group := []write{first}
-		for more := true; more && len(group) < 128; {
-			select {
-			case w := <-f.writes:
-				group = append(group, w)
-			default:
-				more = false
-			}
-		}
-		err := commitGroup(db, group)
-		for _, w := range group {
-			w.done <- err
-		}
-	}
-}
-
-func commitGroup(db *sql.DB, group []write) error {
-	tx, err := db.Begin()
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback() // without effect after a commit
-	spend, err := tx.Prepare("INSERT INTO spent VALUES (?)")
-	if err != nil {
-		return err
-	}
-	record, err := tx.Prepare("INSERT INTO certs VALUES (?, ?)")
-	if err != nil {
-		return err
-	}
-	for _, w := range group {
-		if _, err := spend.Exec(w.proof); err != nil {
-			return err
-		}
-		if _, err := record.Exec(w.serial, w.der); err != nil {
-			return err
-		}
-	}
-	return tx.Commit()
+	return f, f.open(dir, group)
 }
 
 func (f *floor) sign(w http.ResponseWriter, r *http.Request) {
@@ -153,12 +105,14 @@ func (f *floor) sign(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusForbidden)
 		return
 	}
-	done := make(chan error, 1)
-	f.writes <- write{jti, serial, der, done}
-	if err := <-done; err != nil {
+	if err := f.commit(write{proof: jti, serial: serial, raw: der}); err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
+	f.answer(w, der)
+}
+
+func (f *floor) answer(w http.ResponseWriter, der []byte) {
 	leaf := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 	issuer := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: f.issuer.Raw}))
 	w.Header().Set("Content-Type", "application/json")
@@ -167,28 +121,32 @@ func (f *floor) sign(w http.ResponseWriter, r *http.Request) {
 }
 
 func (f *floor) verify(token string) (sub string, sans []string, jti string, err error) {
-	parts := strings.Split(token, ".")
-	if len(parts) != 3 {
-		return "", nil, "", errors.New("no token")
-	}
-	signature, err := base64.RawURLEncoding.DecodeString(parts[2])
-	if err != nil || len(signature) != 64 {
-		return "", nil, "", errors.New("no signature")
-	}
-	sum := sha256.Sum256([]byte(token[:len(parts[0])+1+len(parts[1])]))
-	if !ecdsa.Verify(f.tokenKey, sum[:], new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:])) {
-		return "", nil, "", errors.New("bad signature")
-	}
-	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err != nil {
-		return "", nil, "", err
-	}
 	var claims struct {
 		Sub, Jti string
 		Sans     []string
 	}
-	err = json.Unmarshal(payload, &claims)
+	err = f.claims(token, &claims)
 	return claims.Sub, claims.Sans, claims.Jti, err
+}
+
+func (f *floor) claims(token string, claims any) error {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return errors.New("no token")
+	}
+	signature, err := base64.RawURLEncoding.DecodeString(parts[2])
+	if err != nil || len(signature) != 64 {
+		return errors.New("no signature")
+	}
+	sum := sha256.Sum256([]byte(token[:len(parts[0])+1+len(parts[1])]))
+	if !ecdsa.Verify(f.tokenKey, sum[:], new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:])) {
+		return errors.New("bad signature")
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(payload, claims)
 }
 
 func (f *floor) issue(csr, sub string, sans []string) (der []byte, serial string, err error) {
@@ -203,6 +161,10 @@ func (f *floor) issue(csr, sub string, sans []string) (der []byte, serial string
 	if err := request.CheckSignature(); err != nil {
 		return nil, "", err
 	}
+	return f.certify(request.PublicKey, sub, sans)
+}
+
+func (f *floor) certify(public any, sub string, sans []string) (der []byte, serial string, err error) {
 	n, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
 	if err != nil {
 		return nil, "", err
@@ -211,7 +173,7 @@ func (f *floor) issue(csr, sub string, sans []string) (der []byte, serial string
 	template := &x509.Certificate{SerialNumber: n, DNSNames: sans, NotBefore: now, NotAfter: now.Add(24 * time.Hour),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
 	template.Subject.CommonName = sub
-	der, err = x509.CreateCertificate(rand.Reader, template, f.issuer, request.PublicKey, f.key)
+	der, err = x509.CreateCertificate(rand.Reader, template, f.issuer, public, f.key)
 	return der, n.Text(16), err
 }
 
@@ -228,13 +190,4 @@ func (f *floor) ownCertificate() (*tls.Certificate, error) {
 		return nil, err
 	}
 	return &tls.Certificate{Certificate: [][]byte{der, f.issuer.Raw}, PrivateKey: key}, nil
-}
-
-// compare loads the floor beside the server, alternating, so that both see the same machine.
-func compare(ctx context.Context, ours, bare *target, n int, o *options) (a, b *result, err error) {
-	if b, err = bare.load(ctx, n, o.warmUp, o.duration); err != nil {
-		return nil, nil, fmt.Errorf("load the floor: %w", err)
-	}
-	a, err = ours.load(ctx, n, o.warmUp, o.duration)
-	return a, b, err
 }

@@ -2,13 +2,9 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -16,29 +12,39 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/signet-ca/signet/internal/keys"
 )
 
-// result is one run.
+// result is one turn, or several.
 type result struct {
-	took    time.Duration
-	latency []time.Duration // sorted, of good answers
-	errors  int
-	cpu     time.Duration
-	peak    int64
+	took     time.Duration
+	latency  []time.Duration // of good answers
+	errors   int
+	cpu      time.Duration // of the server
+	database time.Duration // of the database's processes
 }
+
+func (r *result) add(o *result) {
+	r.took += o.took
+	r.latency = append(r.latency, o.latency...)
+	r.errors += o.errors
+	r.cpu += o.cpu
+	r.database += o.database
+}
+
+func (r *result) sort() { slices.Sort(r.latency) }
 
 func (r *result) perSecond() float64 { return float64(len(r.latency)) / r.took.Seconds() }
 
-func (r *result) cpuPer1000() float64 {
+func (r *result) per1000(cpu time.Duration) float64 {
 	if len(r.latency) == 0 {
 		return 0
 	}
-	return r.cpu.Seconds() / float64(len(r.latency)) * 1000
+	return cpu.Seconds() / float64(len(r.latency)) * 1000
 }
 
-// quantile is in milliseconds.
+func (r *result) cpuPer1000() float64 { return r.per1000(r.cpu + r.database) }
+
+// quantile is in milliseconds, of a sorted result.
 func (r *result) quantile(q float64) float64 {
 	if len(r.latency) == 0 {
 		return 0
@@ -47,138 +53,139 @@ func (r *result) quantile(q float64) float64 {
 	return float64(r.latency[i].Microseconds()) / 1000
 }
 
-// bodies makes requests with fresh tokens ahead of the load.
-type bodies struct {
-	ready chan []byte
-	csr   string
+// session is a number of clients of one server that do one operation.
+type session struct {
+	t       *target
+	op      *operation
+	clients []*http.Client // one for each worker, or one for all
+	workers int
+	rate    float64 // seen in the last turn, per second
+
+	bodies [][]byte // of the requests to come
+	next   atomic.Int64
 }
 
-// stocked is how many requests are made before the clock runs, per second of load.
-const stocked = 4000
+// startRate is how many requests a second are expected before any were seen.
+const startRate = 1500
 
-// load asks for certificates with n clients.
-func (t *target) load(ctx context.Context, n int, warmUp, duration time.Duration) (*result, error) {
-	b, err := t.stock(ctx, int((warmUp+duration).Seconds()*stocked))
+func (t *target) connect(ctx context.Context, op *operation, workers int) (*session, error) {
+	s := &session{t: t, op: op, workers: workers, rate: startRate}
+	if op.clients == nil {
+		s.clients = []*http.Client{t.client(workers)}
+		return s, nil
+	}
+	var err error
+	s.clients, err = op.clients(ctx, t, workers)
+	return s, err
+}
+
+func (s *session) close() {
+	for _, c := range s.clients {
+		c.CloseIdleConnections()
+	}
+}
+
+// turn makes what the requests of so long a time need, and then lets the clock run. It ends
+// early if there are fewer of them than the server could answer.
+func (s *session) turn(ctx context.Context, d time.Duration) (*result, error) {
+	s.bodies = nil
+	s.next.Store(0)
+	if s.op.bodies != nil {
+		n := int(s.rate*1.5*d.Seconds()) + s.workers
+		var err error
+		if s.bodies, err = s.op.bodies(ctx, s.t, n); err != nil {
+			return nil, fmt.Errorf("prepare requests: %w", err)
+		}
+	}
+	cpu, database := s.t.cpu(), s.t.database.cpu()
+	r, err := s.work(ctx, d)
 	if err != nil {
 		return nil, err
 	}
-	client := t.client(n)
-	if _, err := t.work(ctx, client, b, n, warmUp); err != nil {
-		return nil, err
+	r.cpu, r.database = s.t.cpu()-cpu, s.t.database.cpu()-database
+	if len(r.latency) == 0 {
+		return nil, errors.New("no request succeeded")
 	}
-	before := t.cpu()
-	r, err := t.work(ctx, client, b, n, duration)
-	if err != nil {
-		return nil, err
-	}
-	r.cpu, r.peak = t.cpu()-before, t.resident("VmHWM")
-	slices.Sort(r.latency)
+	s.rate = r.perSecond()
 	return r, nil
 }
 
-func (t *target) work(ctx context.Context, client *http.Client, b *bodies, n int, d time.Duration) (*result, error) {
+func (s *session) work(ctx context.Context, d time.Duration) (*result, error) {
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
 	var mu sync.Mutex
 	var all result
-	var failed atomic.Pointer[error]
+	var first error // of the requests
 	begin := time.Now()
 	var workers sync.WaitGroup
-	for range n {
+	for w := range s.workers {
 		workers.Go(func() {
-			var latency []time.Duration
-			bad := 0
+			var mine result
+			var bad error
+			client := s.clients[w%len(s.clients)]
 			for ctx.Err() == nil {
-				body, ok := <-b.ready
-				if !ok {
-					err := fmt.Errorf("the stock of %d tokens a second ran out; raise it", stocked)
-					failed.Store(&err)
+				body, more := s.take()
+				if !more {
 					break
 				}
 				start := time.Now()
-				if err := post(client, t.url+"/1.0/sign", body); err != nil {
-					bad++
+				if err := s.op.do(client, s.t, body); err != nil {
+					mine.errors, bad = mine.errors+1, err
 					continue
 				}
-				latency = append(latency, time.Since(start))
+				mine.latency = append(mine.latency, time.Since(start))
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			all.latency, all.errors = append(all.latency, latency...), all.errors+bad
+			all.add(&mine)
+			first = cmp.Or(first, bad)
 		})
 	}
 	workers.Wait()
 	all.took = time.Since(begin)
-	if err := failed.Load(); err != nil {
-		return nil, *err
+	if all.errors > 0 && len(all.latency) == 0 {
+		return nil, fmt.Errorf("all requests failed, one with: %w", first)
 	}
 	return &all, nil
 }
 
-func post(client *http.Client, url string, body []byte) error {
-	resp, err := client.Post(url, "application/json", bytes.NewReader(body))
+// take gives the next body; every request of an operation without bodies is the same.
+func (s *session) take() ([]byte, bool) {
+	if s.op.bodies == nil {
+		return nil, true
+	}
+	i := int(s.next.Add(1)) - 1
+	if i >= len(s.bodies) {
+		return nil, false
+	}
+	return s.bodies[i], true
+}
+
+// request is what a client sends, and the status that is no error.
+type request struct {
+	method, url string
+	body        []byte
+	want        int
+}
+
+// ask sends a request and gives the answer's body.
+func ask(client *http.Client, q request) ([]byte, error) {
+	req, err := http.NewRequest(q.method, q.url, bytes.NewReader(q.body))
 	if err != nil {
-		return err
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, err
 	}
 	defer resp.Body.Close()
-	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
-		return err
-	}
-	if resp.StatusCode != http.StatusCreated {
-		return fmt.Errorf("status %d", resp.StatusCode)
-	}
-	return nil
-}
-
-func (t *target) stock(ctx context.Context, n int) (*bodies, error) {
-	csr, err := newRequest()
+	answer, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return nil, err
 	}
-	b := &bodies{ready: make(chan []byte, n), csr: csr}
-	var makers sync.WaitGroup
-	var failed atomic.Pointer[error]
-	for range 2 {
-		makers.Go(func() {
-			for range n / 2 {
-				body, err := t.signBody(csr)
-				if err != nil || ctx.Err() != nil {
-					failed.Store(&err)
-					return
-				}
-				b.ready <- body
-			}
-		})
+	if resp.StatusCode != q.want {
+		return nil, fmt.Errorf("status %d: %s", resp.StatusCode, answer[:min(len(answer), 300)])
 	}
-	makers.Wait()
-	close(b.ready)
-	if err := failed.Load(); err != nil {
-		return nil, *err
-	}
-	return b, nil
-}
-
-func (t *target) signBody(csr string) ([]byte, error) {
-	now := time.Now()
-	token, err := keys.SignJWT(t.key, map[string]any{"kid": t.kid}, map[string]any{
-		"iss": provisionerName, "sub": "host.bench.internal", "aud": t.url + "/1.0/sign", "sans": []string{"host.bench.internal"},
-		"iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(30 * time.Minute).Unix(), "jti": keys.RandomHex(32),
-	})
-	if err != nil {
-		return nil, err
-	}
-	return json.Marshal(map[string]string{"csr": csr, "ott": token})
-}
-
-func newRequest() (string, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return "", err
-	}
-	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{
-		Subject: pkix.Name{CommonName: "host.bench.internal"}, DNSNames: []string{"host.bench.internal"}}, key)
-	if err != nil {
-		return "", err
-	}
-	return string(keys.EncodeCSR(der)), nil
+	return answer, nil
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto"
 	"crypto/tls"
@@ -9,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -33,54 +31,58 @@ type target struct {
 	startup  time.Duration // from start to the first good health answer
 	idle     int64         // resident bytes before any load
 	profiles string        // where the server serves profiles of itself
+	database *database     // beside it; a floor has none
 }
 
 const provisionerName = "bench"
 
-// startTarget makes a CA and serves it.
-func startTarget(ctx context.Context, o *options) (*target, error) {
-	dir, err := os.MkdirTemp(o.dir, "signet-bench-")
-	if err != nil {
-		return nil, err
-	}
-	t := &target{dir: dir}
-	if err := t.start(ctx, o.signet); err != nil {
-		t.stop()
-		return nil, err
-	}
-	return t, nil
-}
-
-// start makes a CA and serves it.
-func (t *target) start(ctx context.Context, signet string) error {
-	profiles, err := freePort()
-	if err != nil {
-		return err
-	}
-	if err := t.create(ctx, signet); err != nil {
-		return err
-	}
-	t.profiles = "127.0.0.1:" + profiles
-	cmd := exec.Command(signet, "serve", "--password-file", t.passwordFile(), "--quiet")
-	cmd.Env = append(os.Environ(), "SIGNETPATH="+t.dir, "SIGNET_PROF_ADDR="+t.profiles)
-	return t.launch(ctx, cmd)
+// startServer makes a CA with our command and serves it.
+func startServer(ctx context.Context, o *options, op *operation, db *database) (*target, error) {
+	return startTarget(o, "signet-bench-", func(t *target) error {
+		profiles, err := freePort()
+		if err != nil {
+			return err
+		}
+		if err := t.create(ctx, o.signet, op); err != nil {
+			return err
+		}
+		t.database, t.profiles = db, "127.0.0.1:"+profiles
+		if err := t.configure(op, db); err != nil {
+			return err
+		}
+		if o.stored > 0 {
+			if err := t.fill(ctx, o.stored); err != nil {
+				return err
+			}
+		}
+		cmd := o.slowed(o.signet, "serve", "--password-file", t.passwordFile(), "--quiet")
+		cmd.Env = append(os.Environ(), "SIGNETPATH="+t.dir, "SIGNET_PROF_ADDR="+t.profiles)
+		return t.launch(ctx, cmd)
+	})
 }
 
 // startFloor makes a CA and has this program serve it as the floor.
-func startFloor(ctx context.Context, o *options) (*target, error) {
-	dir, err := os.MkdirTemp(o.dir, "signet-floor-")
+func startFloor(ctx context.Context, o *options, op *operation) (*target, error) {
+	return startTarget(o, "signet-floor-", func(t *target) error {
+		self, err := os.Executable()
+		if err != nil {
+			return err
+		}
+		if err := t.create(ctx, o.signet, op); err != nil {
+			return err
+		}
+		return t.launch(ctx, o.slowed(self, "-serve-floor", t.dir, "-address", strings.TrimPrefix(t.url, "https://"),
+			"-floor-group", strconv.Itoa(o.floorGroup)))
+	})
+}
+
+func startTarget(o *options, prefix string, start func(*target) error) (*target, error) {
+	dir, err := os.MkdirTemp(o.dir, prefix)
 	if err != nil {
 		return nil, err
 	}
 	t := &target{dir: dir}
-	self, err := os.Executable()
-	if err == nil {
-		err = t.create(ctx, o.signet)
-	}
-	if err == nil {
-		err = t.launch(ctx, exec.Command(self, "-serve-floor", t.dir, "-address", strings.TrimPrefix(t.url, "https://")))
-	}
-	if err != nil {
+	if err := start(t); err != nil {
 		t.stop()
 		return nil, err
 	}
@@ -88,9 +90,10 @@ func startFloor(ctx context.Context, o *options) (*target, error) {
 }
 
 func (t *target) passwordFile() string { return filepath.Join(t.dir, "password") }
+func (t *target) configFile() string   { return filepath.Join(t.dir, "config", "ca.json") }
 
 // create makes a CA in the target's folder.
-func (t *target) create(ctx context.Context, signet string) error {
+func (t *target) create(ctx context.Context, signet string, op *operation) error {
 	port, err := freePort()
 	if err != nil {
 		return err
@@ -99,38 +102,42 @@ func (t *target) create(ctx context.Context, signet string) error {
 	if err := os.WriteFile(t.passwordFile(), []byte(keys.RandomAlphanumeric(32)), 0o600); err != nil {
 		return err
 	}
-	init := exec.CommandContext(ctx, signet, "ca", "init", "--name", "Bench", "--dns", "localhost", "--address", "127.0.0.1:"+port,
-		"--provisioner", provisionerName, "--password-file", t.passwordFile())
+	args := []string{"ca", "init", "--name", "Bench", "--dns", "localhost", "--address", "127.0.0.1:" + port,
+		"--provisioner", provisionerName, "--password-file", t.passwordFile()}
+	if op.ssh {
+		args = append(args, "--ssh")
+	}
+	init := exec.CommandContext(ctx, signet, args...)
 	init.Env = append(os.Environ(), "SIGNETPATH="+t.dir)
 	if out, err := init.CombinedOutput(); err != nil {
 		return fmt.Errorf("ca init: %w\n%s", err, out)
 	}
-	return t.readKeys(t.passwordFile())
+	return t.readKeys()
 }
 
-// launch starts the server and waits until it is healthy.
-func (t *target) launch(ctx context.Context, cmd *exec.Cmd) error {
-	log, err := os.Create(filepath.Join(t.dir, "server.log"))
+// configure sets what ca init has no option for.
+func (t *target) configure(op *operation, db *database) error {
+	data, err := os.ReadFile(t.configFile())
 	if err != nil {
 		return err
 	}
-	defer log.Close() // the server has its own
-	cmd.Stderr = log
-	begin := time.Now()
-	if err := cmd.Start(); err != nil {
+	var config map[string]any
+	if err := json.Unmarshal(data, &config); err != nil {
 		return err
 	}
-	t.cmd = cmd
-	if err := t.waitHealthy(ctx); err != nil {
+	if settings := db.settings(); settings != nil {
+		config["db"] = settings
+	}
+	if op.crl {
+		config["crl"] = map[string]any{"enabled": true}
+	}
+	if data, err = json.MarshalIndent(config, "", "\t"); err != nil {
 		return err
 	}
-	t.startup = time.Since(begin)
-	time.Sleep(500 * time.Millisecond) // let the start settle before the idle memory is read
-	t.idle = t.resident("VmRSS")
-	return nil
+	return os.WriteFile(t.configFile(), data, 0o600)
 }
 
-func (t *target) readKeys(passwordFile string) error {
+func (t *target) readKeys() error {
 	roots, err := keys.ReadCertificates(filepath.Join(t.dir, "certs", "root_ca.crt"))
 	if err != nil {
 		return err
@@ -139,7 +146,7 @@ func (t *target) readKeys(passwordFile string) error {
 	for _, c := range roots {
 		t.roots.AddCert(c)
 	}
-	data, err := os.ReadFile(filepath.Join(t.dir, "config", "ca.json"))
+	data, err := os.ReadFile(t.configFile())
 	if err != nil {
 		return err
 	}
@@ -156,7 +163,7 @@ func (t *target) readKeys(passwordFile string) error {
 	if len(config.Authority.Provisioners) == 0 {
 		return errors.New("the new CA has no provisioner")
 	}
-	password, err := keys.ReadPasswordFile(passwordFile)
+	password, err := keys.ReadPasswordFile(t.passwordFile())
 	if err != nil {
 		return err
 	}
@@ -170,22 +177,6 @@ func (t *target) readKeys(passwordFile string) error {
 	}
 	t.key, t.kid = signer, jwk.KeyID
 	return nil
-}
-
-func (t *target) waitHealthy(ctx context.Context) error {
-	client := t.client(1)
-	for range 2000 {
-		if resp, err := client.Get(t.url + "/health"); err == nil {
-			resp.Body.Close()
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(5 * time.Millisecond):
-		}
-	}
-	return errors.New("the server did not become healthy within 10 s")
 }
 
 // client keeps its connections and speaks HTTP/1.1, whose cost on this side is smallest.
@@ -202,64 +193,4 @@ func (t *target) stop() {
 		_ = t.cmd.Wait()
 	}
 	_ = os.RemoveAll(t.dir)
-}
-
-func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	return port, err
-}
-
-// resident reads a memory figure of the server from the kernel, in bytes.
-func (t *target) resident(field string) int64 {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", t.cmd.Process.Pid))
-	if err != nil {
-		return 0
-	}
-	for line := range bytes.Lines(data) {
-		if rest, ok := strings.CutPrefix(string(line), field+":"); ok {
-			kb, _ := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
-			return kb << 10
-		}
-	}
-	return 0
-}
-
-// cpu is the processor time the server has used.
-func (t *target) cpu() time.Duration {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", t.cmd.Process.Pid))
-	if err != nil {
-		return 0
-	}
-	fields := strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:]))
-	if len(fields) < 13 {
-		return 0
-	}
-	user, _ := strconv.ParseInt(fields[11], 10, 64)
-	system, _ := strconv.ParseInt(fields[12], 10, 64)
-	const ticks = 100 // USER_HZ on every Linux we know
-	return time.Duration(user+system) * time.Second / ticks
-}
-
-// profileTo takes a CPU profile of the server while the clock runs.
-func (t *target) profileTo(file string, warmUp, duration time.Duration) {
-	time.Sleep(warmUp)
-	resp, err := http.Get(fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", t.profiles, max(1, int(duration.Seconds())-1)))
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "profile:", err)
-		return
-	}
-	defer resp.Body.Close()
-	out, err := os.Create(file)
-	if err == nil {
-		_, err = out.ReadFrom(resp.Body)
-		err = errors.Join(err, out.Close())
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "profile:", err)
-	}
 }
