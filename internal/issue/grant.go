@@ -27,6 +27,7 @@ type Grant struct {
 	Bounds      *Bounds        // names of the credential behind the proof, which the finished certificate may not leave; nil: none
 	Holder      string         // name of the credential behind the proof; only its holder revokes what it bought; "": anybody of the provisioner
 	FreeNames   bool           // the request says which names, common name included; Names and CommonNames do not count
+	Fixed       bool           // the names of the request are overlooked, not compared; never with FreeNames
 	SSH         *SSHRight      // what may be certified in SSH; nil is nothing
 	Bind        Binding        // which key or request the proof is tied to
 	NotBefore   time.Time      // the proof's own begin, which bounds the certificate; zero: unbounded

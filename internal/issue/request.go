@@ -26,12 +26,15 @@ func admitRequest(g *Grant, ask *X509Ask) error {
 	if err := g.Bind.admit(ask); err != nil {
 		return err
 	}
-	if cn := r.Subject.CommonName; cn != "" && !g.FreeNames && !slices.Contains(g.CommonNames, cn) {
+	if cn := r.Subject.CommonName; cn != "" && !g.FreeNames && !g.Fixed && !slices.Contains(g.CommonNames, cn) {
 		return fault.New(fault.Denied, "the certificate request has the common name %q, but the proof covers %s", cn, quoted(g.CommonNames))
 	}
 	custom := g.Profile.X509.Custom // whose template decides what of the rest it copies
 	if !custom && asksForCA(r) {
 		return fault.New(fault.Denied, "the certificate request asks for a CA certificate, which the proof does not cover")
+	}
+	if g.Fixed {
+		return nil // nothing of it gets into the certificate but by the operator's template
 	}
 	if !custom {
 		if err := refuseOtherNames(r); err != nil {

@@ -27,6 +27,7 @@ type SSHRight struct {
 	ValidAfter  Moment   // wins over what the request wishes
 	ValidBefore Moment   // wins over what the request wishes
 	Free        bool     // the request says all three, and the rest is for templates alone
+	Fixed       bool     // principals of the request are overlooked, not compared
 	KeySHA256   []byte   // SHA-256 of the only public key allowed, wire form; empty: any
 
 	Key           crypto.PublicKey // the only public key allowed; nil: any
@@ -127,21 +128,21 @@ func AdmitSSH(g *Grant, ask *SSHAsk, now time.Time) error {
 // admitSSH compares what the request sets with what the proof grants.
 func admitSSH(right *SSHRight, ask *SSHAsk, now time.Time) error {
 	if right.Free {
-		return wholeSSH(ask)
+		if err := wholeSSH(ask); err != nil {
+			return err
+		}
+		return right.admitKey(ask.Key)
 	}
 	if ask.Type != "" && ask.Type != right.Type {
 		return fault.New(fault.Denied, "the request asks for a %s certificate, the proof is for a %s certificate", ask.Type, right.Type)
 	}
 	for _, p := range ask.Principals {
-		if !slices.ContainsFunc(right.Principals, func(q string) bool { return strings.EqualFold(p, q) }) {
+		if !right.Fixed && !slices.ContainsFunc(right.Principals, func(q string) bool { return strings.EqualFold(p, q) }) {
 			return fault.New(fault.Denied, "the request asks for the principal %s, but the proof covers %s", quoted([]string{p}), quoted(right.Principals))
 		}
 	}
 	if !sameMoment(right.ValidAfter, ask.ValidAfter) || !sameMoment(right.ValidBefore, ask.ValidBefore) {
 		return fault.New(fault.Denied, "the request wishes another validity than the proof has")
-	}
-	if len(right.KeySHA256) > 0 && !keyHasSHA256(ask.Key, right.KeySHA256) {
-		return fault.New(fault.Denied, "the proof is bound to another key (its x5rt#S256 confirmation differs)")
 	}
 	return right.admitKey(ask.Key)
 }
@@ -159,8 +160,11 @@ func wholeSSH(ask *SSHAsk) error {
 	return nil
 }
 
-// admitKey applies the confirmations that name a key as JOSE does.
+// admitKey applies the confirmations: by the key's wire form, or as JOSE names keys.
 func (r *SSHRight) admitKey(key ssh.PublicKey) error {
+	if len(r.KeySHA256) > 0 && !keyHasSHA256(key, r.KeySHA256) {
+		return fault.New(fault.Denied, "the proof is bound to another key (its x5rt#S256 confirmation differs)")
+	}
 	if r.Key == nil && r.KeyThumbprint == "" {
 		return nil
 	}

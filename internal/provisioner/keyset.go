@@ -37,9 +37,10 @@ const (
 // goroutines may use it at once, and one of them fetches for all.
 type keySet struct {
 	client    *fetch.Client
-	address   string      // of the keys; "" if discovery says it
-	discovery string      // address of an OpenID Connect discovery document; "" if there is none
-	warn      func(error) // told of a fetch that went wrong; nil tells nobody
+	address   string                              // of the keys; "" if discovery says it
+	discovery string                              // address of an OpenID Connect discovery document; "" if there is none
+	warn      func(error)                         // told of a fetch that went wrong; nil tells nobody
+	settle    func(issuer string) (string, error) // turns what discovery names into the issuer of tokens, or refuses it; nil takes it as it is
 
 	mu      sync.Mutex // guards what follows
 	current *published // what the last good fetch brought; nil before the first
@@ -189,6 +190,11 @@ func (s *keySet) fetch(ctx context.Context) (*published, error) {
 			return nil, fmt.Errorf("jwks_uri of %s: %w", s.discovery, err)
 		}
 		p.issuer, address = found.Issuer, found.Keys
+		if s.settle != nil {
+			if p.issuer, err = s.settle(found.Issuer); err != nil {
+				return nil, err
+			}
+		}
 	}
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`

@@ -46,7 +46,7 @@ type row struct {
 // rights are known but which this version cannot serve: it is loaded disabled.
 var kinds = []row{
 	{name: "JWK", number: 1, acts: []Act{SignX509, RenewX509, RevokeX509, SignSSH, RevokeSSH}, decode: decodeJWK, open: openJWK},
-	{name: "OIDC", number: 2, acts: []Act{SignX509, RenewX509, RevokeX509, SignSSH, RevokeSSH}},
+	{name: "OIDC", number: 2, acts: []Act{SignX509, RenewX509, RevokeX509, SignSSH, RevokeSSH}, noSerial: true, decode: decodeOIDC, open: openOIDC},
 	{name: "GCP", number: 3, acts: []Act{SignX509, RenewX509, SignSSH}},
 	{name: "AWS", number: 4, acts: []Act{SignX509, RenewX509, SignSSH}},
 	{name: "Azure", number: 5, acts: []Act{SignX509, RenewX509, SignSSH}},

@@ -144,7 +144,7 @@ type Env struct {
 	Home               string       // directory below which template files are
 	AllowGetHostByName bool         // templates may look up names
 	Webhooks           *webhook.Env // what webhooks need; nil only where there are none
-	Warn               func(error)  // told of edits of template files that cannot be used; nil tells nobody
+	Warn               func(error)  // told of template files and keys of others that cannot be used; nil tells nobody
 
 	SSHUserKeys, SSHHostKeys []ssh.PublicKey // CA keys whose certificates prove possession
 
@@ -162,6 +162,14 @@ func profileOf(env *Env, c Resolved) *issue.Profile {
 		HostSSH:          issue.Lifetimes(c.HostSSH),
 		RenewalDisabled:  c.DisableRenewal,
 		RenewAfterExpiry: c.AllowRenewalAfterExpiry,
+	}
+}
+
+// Warm fetches what the kind must know of others, before somebody waits for it. A failure is
+// told by the environment's Warn; the next proof tries again.
+func (p *Provisioner) Warm(ctx context.Context) {
+	if k, ok := p.kind.(interface{ Warm(context.Context) }); ok && p.Disabled() == nil {
+		k.Warm(ctx)
 	}
 }
 

@@ -27,6 +27,7 @@ var redactedMembers = []string{"challenge", "decrypterCertificate", "decrypterKe
 
 // hiddenMembers are left out: how certificates are made concerns administrators only.
 var hiddenMembers = map[string]bool{"options": true, "iidroots": true, "webhooks": true, "secret": true, "password": true,
+	"boundclaims": true, "rules": true, "groupadmins": true, "reservedprincipals": true,
 	"state": true, "statereason": true} // the last two are ours to say
 
 // Public is the form strangers see: the members of the configuration, in their order, less
@@ -63,6 +64,9 @@ func (p *Provisioner) Public() (json.RawMessage, error) {
 				out.member(name, quotedJSON(secretMembers[lower]))
 			}
 		}
+	}
+	if _, ok := p.kind.(*OIDC); ok && !seen["clientsecret"] {
+		out.member("clientSecret", quotedJSON(""))
 	}
 	if p.opened && p.disabled != nil {
 		out.member("state", quotedJSON("Uninitialized"))
@@ -107,8 +111,24 @@ func (p *Provisioner) publicMember(name string, value json.RawMessage) json.RawM
 		return nil
 	case name == "key":
 		return p.publicKey(value)
+	case name == "clientsecret":
+		return p.publicSecret()
 	}
 	return value
+}
+
+// publicSecret is the secret of an OIDC client, which clients of the CA need; where the
+// configuration says where it is, they get it from there.
+func (p *Provisioner) publicSecret() json.RawMessage {
+	o, ok := p.kind.(*OIDC)
+	if !ok {
+		return nil // it is nobody's business what it is doing there
+	}
+	secret, err := o.Secret()
+	if err != nil {
+		return nil
+	}
+	return quotedJSON(secret)
 }
 
 // publicKey writes what is public of a JWK anew, so that nothing else of it can pass: no

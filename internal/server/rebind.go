@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"crypto/tls"
 	"net/http"
 	"slices"
@@ -93,4 +94,7 @@ func (s *Server) swap(next *setup, m *move) {
 		s.retiring.Go(l.drain)
 	}
 	s.listeners, s.current = m.next, next
+	for _, p := range next.state.Provisioners.All() {
+		go p.Warm(context.Background()) // which bounds itself
+	}
 }

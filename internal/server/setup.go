@@ -159,7 +159,7 @@ func (s *Server) newState(l *loaded) (*ca.State, error) {
 	env := &provisioner.Env{Authority: authority, Claims: claims, Audiences: audiences,
 		Home: s.o.Home, AllowGetHostByName: cfg.Signet != nil && cfg.Signet.AllowGetHostByName,
 		Webhooks: webhook.NewEnv(slices.Concat(pki.Roots, pki.Federated), s.identity),
-		Warn:     func(err error) { s.o.Log.Warn("template file", "err", err) },
+		Warn:     func(err error) { s.o.Log.Warn("provisioner", "err", err) },
 		Roots:    pki.Roots,
 		// Nobody is asked before there is a CA: proofs come with requests.
 		Revoked: func(ctx context.Context, chain []*x509.Certificate) error { return s.ca.RefuseRevoked(ctx, chain) },
