@@ -59,7 +59,7 @@ func TestSEC06_K8sSALegacy(t *testing.T) {
 		s.SSH = true
 		s.More = []string{kube(t, "kube", nil, &other.PublicKey, &key.PublicKey)}
 	})
-	if w := c.Office.State().Provisioners.ByName("kube").Warnings(); len(w) != 1 || !strings.Contains(w[0], "any names") {
+	if w := c.Office.State().Provisioners.ByName("kube").Warnings(); len(w) != 2 || !strings.Contains(w[0], "never expire") || !strings.Contains(w[1], "any names") {
 		t.Errorf("warnings %q", w)
 	}
 	token := legacyToken(t, key)

@@ -18,6 +18,7 @@ func groups() []struct{ path, short, long string } {
 		{"ca policy", "manage which names a CA certifies", ""},
 		{"ca provisioner", "manage the ways to prove a right to a certificate", ""},
 		{"ca provisioner webhook", "manage the webhooks of a provisioner", ""},
+		{"ca template", "try the templates of certificates", "These read the configuration of a CA, and need neither its keys nor a server."},
 		{"certificate", "work with X.509 certificates", "Makes, shows and checks certificates, without a CA server."},
 		{"config", "work with the server's configuration", ""},
 		{"context", "switch between certificate authorities", `A context names an authority (its files and defaults) and a
@@ -33,6 +34,7 @@ func groups() []struct{ path, short, long string } {
 		{"crypto jwt", "sign and verify JSON Web Tokens", ""},
 		{"crypto key", "convert and use keys", ""},
 		{"db", "look after the database of a CA", "These work on the database that the CA's configuration names, on any machine that reaches it."},
+		{"policy", "judge what a CA certifies", "These read the configuration of a CA, and need neither its keys nor a server."},
 		{"ssh", "work with SSH certificates", "Gets, shows and renews SSH certificates, and sets up ssh and sshd to use them."},
 	}
 }
@@ -92,6 +94,11 @@ func rows() []row {
 
 		// name rules
 		{"ca policy test", caPolicyTest},
+		{"policy audit", policyAudit},
+
+		// templates
+		{"ca template lint", caTemplateLint},
+		{"ca template test", caTemplateTest},
 
 		// certificates
 		{"certificate bundle", certificateBundle},

@@ -79,9 +79,23 @@ func (l *Local) Rehearse(c *CheckedX509) (*x509.Certificate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a throw-away key: %w", err)
 	}
-	template, issuer := *c.cert, *l.chain[0]
+	return rehearse(l.chain[0], l.alg, key, c)
+}
+
+// Rehearse is Local.Rehearse without a Local: for trials below an issuer whose key is not at
+// hand, or that is made up.
+func Rehearse(issuer *x509.Certificate, c *CheckedX509) (*x509.Certificate, error) {
+	key, err := throwAway(issuer.PublicKey)()
+	if err != nil {
+		return nil, fmt.Errorf("make a throw-away key: %w", err)
+	}
+	return rehearse(issuer, sealAlgorithm(issuer), key, c)
+}
+
+func rehearse(like *x509.Certificate, alg x509.SignatureAlgorithm, key crypto.Signer, c *CheckedX509) (*x509.Certificate, error) {
+	template, issuer := *c.cert, *like
 	if template.SignatureAlgorithm == 0 {
-		template.SignatureAlgorithm = l.alg
+		template.SignatureAlgorithm = alg
 	}
 	issuer.PublicKey = nil // or it would be compared with the throw-away key
 	der, err := x509.CreateCertificate(rand.Reader, &template, &issuer, template.PublicKey, key)

@@ -128,6 +128,12 @@ func (t *X509Template) Render(data map[string]any) ([]byte, error) {
 	return t.engine.run(data, runLimits)
 }
 
+// CheckMembers reports a member of the output that no certificate has: a misspelt one is
+// ignored unless the template is strict.
+func (t *X509Template) CheckMembers(out []byte) error {
+	return decodeOutput(t.engine.name, out, true, new(certificateJSON))
+}
+
 // AllowsCA reports whether the template's own text contains isCA, without which no CA
 // certificate comes from it.
 func (t *X509Template) AllowsCA() bool { return t.allowCA }

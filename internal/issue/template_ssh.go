@@ -67,6 +67,11 @@ func (t *SSHTemplate) Render(data map[string]any) ([]byte, error) {
 	return t.engine.run(data, runLimits)
 }
 
+// CheckMembers does what X509Template.CheckMembers does.
+func (t *SSHTemplate) CheckMembers(out []byte) error {
+	return decodeOutput(t.engine.name, out, true, new(sshCertificateJSON))
+}
+
 // Name is the name under which the template was compiled.
 func (t *SSHTemplate) Name() string { return t.engine.name }
 

@@ -64,3 +64,19 @@ func unruled(verdicts iter.Seq[Verdict]) []Verdict {
 	}
 	return all
 }
+
+// Bounds reports whether there are allow rules, so that names outside them are refused.
+func (p *X509) Bounds() bool { return p != nil && p.rules.closed }
+
+// Bounds reports whether principals of a type, user or host, are bound by allow rules, or the
+// type is refused altogether.
+func (p *SSH) Bounds(kind string) bool {
+	if p == nil {
+		return false
+	}
+	side := p.user
+	if kind == "host" {
+		side = p.host
+	}
+	return side == nil || side.closed
+}

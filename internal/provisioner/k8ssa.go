@@ -92,7 +92,12 @@ func (k *K8sSA) Warnings() []string {
 	if k.Issuer != "" || len(k.Audiences)+len(k.Namespaces)+len(k.ServiceAccounts) > 0 || k.RequireExp {
 		return nil
 	}
-	return []string{"it accepts tokens of every service account, also those that never expire, and signs any names; issuer, audiences, namespaces and serviceAccounts limit it"}
+	return []string{"it accepts tokens of every service account, also those that never expire; issuer, audiences, namespaces and serviceAccounts limit it"}
+}
+
+// CallerNames: no claim of a service account says which names are its own.
+func (k *K8sSA) CallerNames() (string, bool) {
+	return "service accounts get certificates for any names", false
 }
 
 // account is the service account a token is of, whichever form it has.

@@ -245,6 +245,9 @@ func (p *Provisioner) Warnings() []string {
 			say("%s", w)
 		}
 	}
+	if why, fromProof := p.callers(); why != "" && !fromProof && !p.profile.X509.Custom && !p.bounded() {
+		say("%s; rules in options.x509.allow bound the names", why)
+	}
 	if p.Options == nil {
 		return all
 	}

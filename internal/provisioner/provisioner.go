@@ -21,6 +21,19 @@ import (
 )
 
 // Kind is one way to prove a right: a JWK, an OIDC login, a cloud identity.
+//
+// It may have further methods, by which the operator is told what to think of; the warnings
+// at the start and of `config validate`, and `policy audit`, are made of them:
+//
+//	Warnings() []string          // what is unusual about this configuration, a sentence each
+//	CallerNames() (string, bool) // why callers choose their names, "" if their proof bounds them; true if
+//	                             // the token names them, false if the request does, as with custom SANs
+//	Risks() []Risk               // what else an audit should say; Provisioner is filled in
+//
+// What a template sees comes from the Grant: Subject and Names are .Subject and .SANs, Claims
+// are .Token, Proof.Chain gives .AuthorizationCrt and .AuthorizationChain, SSH gives .Type,
+// .KeyID and .Principals. A kind whose default is not the plain leaf sets the profile's
+// X509.Template or SSH.Template in its open, unless Custom says that the operator has one.
 type Kind interface {
 	// TokenID is what a token must carry to select this provisioner; it is unique within
 	// a CA, which lets the list find a token's provisioner without asking each.

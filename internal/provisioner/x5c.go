@@ -105,6 +105,14 @@ func (x *X5C) Warnings() []string {
 	return []string{"one of its roots is this CA's own, so whoever has a certificate of this CA may get one for any name"}
 }
 
+// CallerNames: the names of the proving certificate do not limit those of the token.
+func (x *X5C) CallerNames() (string, bool) {
+	if x.own {
+		return "whoever has a certificate of this CA may get one for any name", true
+	}
+	return "whoever has a certificate below its roots may get one for any name", true
+}
+
 // Verify checks the certificate in the header first, then that its key signed the token. The
 // names are free: those of the certificate do not limit those of the token. The certificate
 // asked for lives within the one that proves.
