@@ -183,14 +183,10 @@ func recordOf(a *admission, chain []*x509.Certificate, names issue.Names, e entr
 	if err != nil {
 		return nil, fmt.Errorf("identify the subject key: %w", err)
 	}
-	issuerID, err := keys.PublicKeyID(chain[1].PublicKey)
-	if err != nil {
-		return nil, fmt.Errorf("identify the issuing key: %w", err)
-	}
 	return &store.Certificate{
 		Serial: SerialHex(leaf.SerialNumber), Type: "x509",
 		ProvisionerID: a.grant.Provisioner, ProvisionerName: a.provisioner.Name, ProvisionerType: a.provisioner.Type,
-		Subject: a.grant.Subject, KeyID: keyID, IssuerKeyID: issuerID, Names: append(recordNames(leaf, names), holderNames(a.grant)...),
+		Subject: a.grant.Subject, KeyID: keyID, IssuerKeyID: a.state.Issuer.KeyID(), Names: append(recordNames(leaf, names), holderNames(a.grant)...),
 		NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter, IssuedAt: time.Now().UTC(),
 		Raw: leaf.Raw, RenewedFrom: e.renewedFrom, RA: a.grant.RA,
 	}, nil

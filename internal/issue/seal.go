@@ -20,6 +20,8 @@ type Local struct {
 	chain  []*x509.Certificate
 	signer crypto.Signer
 	alg    x509.SignatureAlgorithm
+	scheme *scheme // of a key in this process; nil: crypto/x509 does it all
+	keyID  string
 	count  func(error)
 	stage  func() (crypto.Signer, error) // key for rehearsals, of the same kind as signer
 }
@@ -36,7 +38,12 @@ func NewLocal(chain []*x509.Certificate, signer crypto.Signer, count func(error)
 	if count == nil {
 		count = func(error) {}
 	}
-	return &Local{chain: chain, signer: signer, alg: sealAlgorithm(chain[0]), count: count, stage: throwAway(signer.Public())}, nil
+	id, err := keys.PublicKeyID(signer.Public())
+	if err != nil {
+		return nil, fmt.Errorf("identify the issuing key: %w", err)
+	}
+	return &Local{chain: chain, signer: signer, alg: sealAlgorithm(chain[0]), scheme: schemeOf(signer), keyID: id,
+		count: count, stage: throwAway(signer.Public())}, nil
 }
 
 // sealAlgorithm keeps the RSA scheme of the issuing certificate's own signature, PSS
@@ -54,13 +61,16 @@ func sealAlgorithm(issuer *x509.Certificate) x509.SignatureAlgorithm {
 }
 
 // SealX509 signs a checked certificate and gives the chain: the leaf, then the issuing
-// certificates, no root. It is the only line of the house that signs leaves.
+// certificates, no root. Nothing else in the house signs leaves.
 func (l *Local) SealX509(_ context.Context, c *CheckedX509) ([]*x509.Certificate, error) {
 	template := *c.cert
 	if template.SignatureAlgorithm == 0 {
 		template.SignatureAlgorithm = l.alg
 	}
-	der, err := x509.CreateCertificate(rand.Reader, &template, l.chain[0], template.PublicKey, l.signer)
+	der, err := l.assemble(&template)
+	if der == nil && err == nil {
+		der, err = x509.CreateCertificate(rand.Reader, &template, l.chain[0], template.PublicKey, l.signer)
+	}
 	l.count(err)
 	if err != nil {
 		return nil, fmt.Errorf("sign the certificate of %q: %w", c.cert.Subject, err)
@@ -118,6 +128,9 @@ func throwAway(like crypto.PublicKey) func() (crypto.Signer, error) {
 		return key, err
 	})
 }
+
+// KeyID names the issuing key, as keys.PublicKeyID does.
+func (l *Local) KeyID() string { return l.keyID }
 
 // Issuer is the issuing certificate.
 func (l *Local) Issuer() *x509.Certificate { return l.chain[0] }

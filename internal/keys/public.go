@@ -1,9 +1,11 @@
 package keys
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/rsa"
 	"crypto/sha1"
 	"crypto/sha256"
@@ -12,6 +14,7 @@ import (
 	"encoding/asn1"
 	"encoding/hex"
 	"encoding/pem"
+	"slices"
 
 	"golang.org/x/crypto/ssh"
 
@@ -107,8 +110,18 @@ func EncodePublic(pub crypto.PublicKey) ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), nil
 }
 
+// p256Info is what stands before the point in the SubjectPublicKeyInfo of each P-256 key
+// (RFC 5480): by far the most common ones, and four of them are written for one certificate.
+var p256Info = []byte{0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01,
+	0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00}
+
 // MarshalPublic is the DER inside EncodePublic, a SubjectPublicKeyInfo.
 func MarshalPublic(pub crypto.PublicKey) ([]byte, error) {
+	if k, ok := pub.(*ecdsa.PublicKey); ok && k.Curve == elliptic.P256() {
+		if point, err := k.Bytes(); err == nil {
+			return append(slices.Clone(p256Info), point...), nil
+		}
+	}
 	der, err := x509.MarshalPKIXPublicKey(pub)
 	if err != nil {
 		return nil, fault.Wrap(err, fault.Invalid, "public keys of type %T can't be written", pub)
@@ -141,6 +154,9 @@ func PublicKeyBits(pub crypto.PublicKey) ([]byte, error) {
 	der, err := MarshalPublic(pub)
 	if err != nil {
 		return nil, err
+	}
+	if bits, ok := bytes.CutPrefix(der, p256Info); ok {
+		return bits, nil
 	}
 	var info struct {
 		Algorithm pkix.AlgorithmIdentifier
