@@ -64,6 +64,10 @@ func (c *CA) sweep(ctx context.Context) {
 		if n, err = c.store.Sweep(ctx, time.Now()); err != nil {
 			return err
 		}
+		old, err := c.store.SweepACME(ctx, time.Now())
+		if n += old; err != nil {
+			return err
+		}
 		removed, err := c.store.Retain(ctx, time.Now(), c.state.Load().Retention)
 		if removed > 0 {
 			c.log.InfoContext(ctx, "records past their retention removed", "act", "sweep", "count", removed)
@@ -74,7 +78,7 @@ func (c *CA) sweep(ctx context.Context) {
 	case err != nil && ctx.Err() == nil:
 		c.log.ErrorContext(ctx, "sweep of spent proofs and old records", "err", err)
 	case n > 0:
-		c.log.DebugContext(ctx, "spent proofs swept", "count", n)
+		c.log.DebugContext(ctx, "spent proofs and ended orders swept", "count", n)
 	}
 }
 

@@ -61,6 +61,19 @@ func (c *CA) RevokeByHolder(ctx context.Context, cert *x509.Certificate, ask Rev
 	return err
 }
 
+// RevokeEarned revokes a certificate of ours for a protocol that has found out by itself that
+// whoever asks may have that.
+func (c *CA) RevokeEarned(ctx context.Context, p *provisioner.Provisioner, cert *x509.Certificate, by string, ask RevokeAsk) error {
+	a := &admission{state: c.state.Load(), provisioner: p, grant: &issue.Grant{Provisioner: p.ID, Subject: by}}
+	if err := ours(a.state, cert); err != nil {
+		return err
+	}
+	ask.Serial = cert.SerialNumber
+	err := c.revoke(ctx, a, ask, &store.Revocation{ACME: true, By: by, ExpiresAt: cert.NotAfter})
+	c.observe(Event{Act: "x509_revoked", Provisioner: p.Name, Success: err == nil})
+	return err
+}
+
 // revoke writes the revocation down. Ownership is looked at inside the same transaction, so
 // that what was checked is what is revoked.
 func (c *CA) revoke(ctx context.Context, a *admission, ask RevokeAsk, r *store.Revocation) error {
@@ -79,7 +92,7 @@ func (c *CA) revoke(ctx context.Context, a *admission, ask RevokeAsk, r *store.R
 			return err
 		}
 		if err := tx.Revoke(r); errors.Is(err, store.ErrExists) {
-			return fault.New(fault.Invalid, "the certificate with the serial number %s is already revoked", ask.Serial)
+			return fault.Wrap(err, fault.Invalid, "the certificate with the serial number %s is already revoked", ask.Serial)
 		} else if err != nil {
 			return err
 		}
@@ -111,7 +124,7 @@ func (c *CA) revoke(ctx context.Context, a *admission, ask RevokeAsk, r *store.R
 func (a *admission) mayRevoke(tx *store.Tx, r *store.Revocation) error {
 	record, err := tx.Certificate("x509", r.Serial)
 	if errors.Is(err, store.ErrNotFound) {
-		if r.MTLS || a.provisioner.AllowRevokeAny {
+		if r.MTLS || r.ACME || a.provisioner.AllowRevokeAny {
 			return nil
 		}
 		return fault.New(fault.Missing, "there is no record of a certificate with this serial number")
@@ -123,7 +136,7 @@ func (a *admission) mayRevoke(tx *store.Tx, r *store.Revocation) error {
 	if r.MTLS && !bytes.Equal(record.Raw, a.grant.Proof.X509.Raw) {
 		return fault.New(fault.Denied, "another certificate with this serial number is on record")
 	}
-	if r.MTLS || a.provisioner.AllowRevokeAny || a.issued(record) {
+	if r.MTLS || r.ACME || a.provisioner.AllowRevokeAny || a.issued(record) {
 		return nil
 	}
 	return a.notIssued("certificate", "the certificate's own key")

@@ -85,26 +85,32 @@ func (c *CA) SignX509(ctx context.Context, token string, ask *issue.X509Ask) (*I
 }
 
 func (c *CA) issueX509(ctx context.Context, a *admission, ask *issue.X509Ask) (*Issued, error) {
-	now := time.Now()
-	ask, err := c.enrichX509(ctx, a, a.grant, ask, now)
+	checked, err := c.checkX509(ctx, a, ask)
 	if err != nil {
-		return nil, err
-	}
-	draft, err := issue.NewX509(a.grant, ask, now)
-	if err != nil {
-		return nil, err
-	}
-	checked, err := draft.Check(now)
-	if err != nil {
-		return nil, err
-	}
-	if err := c.lintX509(ctx, a, checked); err != nil {
-		return nil, err
-	}
-	if err := c.approveX509(ctx, a, a.grant, ask, checked); err != nil {
 		return nil, err
 	}
 	return c.sealAndRecord(ctx, a, checked, entry{act: "x509.sign", detail: templateDetail(checked.Template())})
+}
+
+// checkX509 drafts a certificate and has everybody look at it who may refuse it.
+func (c *CA) checkX509(ctx context.Context, a *admission, ask *issue.X509Ask) (*issue.CheckedX509, error) {
+	now := time.Now()
+	ask, err := c.enrichX509(ctx, a, a.grant, ask, now)
+	if err != nil {
+		return nil, at("enrich", err)
+	}
+	draft, err := issue.NewX509(a.grant, ask, now)
+	if err != nil {
+		return nil, at("draft", err)
+	}
+	checked, err := draft.Check(now)
+	if err != nil {
+		return nil, at("check", err)
+	}
+	if err := c.lintX509(ctx, a, checked); err != nil {
+		return nil, at("lint", err)
+	}
+	return checked, at("approve", c.approveX509(ctx, a, a.grant, ask, checked))
 }
 
 // templateDetail notes in the audit entry by which text a certificate was made.
@@ -120,6 +126,7 @@ type entry struct {
 	act         string
 	renewedFrom string
 	detail      string
+	also        func(*store.Tx, *x509.Certificate) error // written along with it; nil: nothing
 }
 
 // sealAndRecord signs, writes down in one durable commit, and only then hands out. Of two
@@ -141,6 +148,11 @@ func (c *CA) sealAndRecord(ctx context.Context, a *admission, checked *issue.Che
 		}
 		if err := refuseRevoked(tx, e.renewedFrom); err != nil {
 			return err
+		}
+		if e.also != nil {
+			if err := e.also(tx, chain[0]); err != nil {
+				return err
+			}
 		}
 		if err := tx.AddCertificate(record); err != nil {
 			return fmt.Errorf("record certificate %s: %w", record.Serial, err)

@@ -22,6 +22,7 @@ func caProvisionerAdd() *command {
 			{"Accept certificates of another PKI as proofs", "signet ca provisioner add devices --type X5C --x5c-roots devices_root.crt"},
 			{"Accept the service accounts of a Kubernetes cluster", "signet ca provisioner add my-kube --type K8sSA --public-key sa.pub"},
 			{"Accept the hosts of a Nebula network", "signet ca provisioner add mesh --type Nebula --nebula-root ca.crt"},
+			{"Let ACME clients get certificates", "signet ca provisioner add acme --type ACME"},
 			{"Let hosts renew their SSH certificates", "signet ca provisioner add sshpop --type SSHPOP"},
 		},
 		flags: func(fs *flags) {

@@ -36,6 +36,7 @@ func provisionerKinds() []provisionerKind {
 		{"X5C", new(x5cRootFlags), true},
 		{"SSHPOP", nil, true},
 		{"NEBULA", new(nebulaRootFlags), true},
+		{"ACME", new(acmeFlags), false},
 	}
 }
 

@@ -91,9 +91,6 @@ func runServer(ctx context.Context, env *Env, f *serveFlags, args []string) erro
 		level = slog.LevelDebug
 	}
 	log := slog.New(slog.NewTextHandler(env.Stderr, &slog.HandlerOptions{Level: level}))
-	if f.acmeHTTPPort != 0 || f.acmeTLSPort != 0 || f.acmeStrictFQDN {
-		log.Warn("the --acme flags have no effect: this version does not serve ACME yet")
-	}
 	if f.resolver != "" {
 		if err := resolveWith(f.resolver); err != nil {
 			return err
@@ -126,6 +123,7 @@ func runServer(ctx context.Context, env *Env, f *serveFlags, args []string) erro
 		ConfigFile: file, Home: env.Home.Path(), Password: password, SSHUserPassword: sshUser, SSHHostPassword: sshHost, Prompt: env.password(ctx, "", "password-file"),
 		Strict: f.strict, NoMigrate: f.noMigrate, Quiet: env.quiet, PIDFile: f.pidFile, Version: Version(),
 		Context: context, Stderr: env.Stderr, Log: log, Getenv: env.Getenv, Reload: reload,
+		ACMEHTTPPort: f.acmeHTTPPort, ACMETLSPort: f.acmeTLSPort, ACMEStrictFQDN: f.acmeStrictFQDN, Resolver: f.resolver,
 	})
 	if err != nil {
 		return exitWith(exitStart, err)

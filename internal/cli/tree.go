@@ -82,6 +82,11 @@ func rows() []row {
 		{"ca sign", caSign},
 		{"ca token", caToken},
 
+		// ACME
+		{"ca acme eab add", caACMEEABAdd},
+		{"ca acme eab list", caACMEEABList},
+		{"ca acme eab remove", caACMEEABRemove},
+
 		// provisioners
 		{"ca provisioner add", caProvisionerAdd},
 		{"ca provisioner jwe-key", caProvisionerKey},

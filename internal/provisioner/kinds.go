@@ -50,7 +50,7 @@ var kinds = []row{
 	{name: "GCP", number: 3, acts: []Act{SignX509, RenewX509, SignSSH}},
 	{name: "AWS", number: 4, acts: []Act{SignX509, RenewX509, SignSSH}},
 	{name: "Azure", number: 5, acts: []Act{SignX509, RenewX509, SignSSH}},
-	{name: "ACME", number: 6, acts: []Act{RenewX509}, protocol: true},
+	{name: "ACME", number: 6, acts: []Act{RenewX509}, protocol: true, decode: decodeACME, open: openACME},
 	{name: "X5C", number: 7, acts: []Act{SignX509, RenewX509, RevokeX509, SignSSH}, decode: decodeX5C, open: openX5C},
 	{name: "K8sSA", number: 8, acts: []Act{SignX509, RenewX509, RevokeX509, SignSSH}, noExpiry: true, noSerial: true, decode: decodeK8sSA, open: openK8sSA},
 	{name: "SSHPOP", number: 9, acts: []Act{RenewSSH, RekeySSH, RevokeSSH}, decode: decodeSSHPOP, open: openSSHPOP},

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/signet-ca/signet/internal/acme"
 	"github.com/signet-ca/signet/internal/ca"
 	"github.com/signet-ca/signet/internal/durable"
 	"github.com/signet-ca/signet/internal/keys"
@@ -35,6 +36,9 @@ type Options struct {
 	Stderr                           io.Writer           // banner and request log
 	Log                              *slog.Logger        // what the server has to say
 	Getenv                           func(string) string // environment
+	ACMEHTTPPort, ACMETLSPort        int                 // of validation; 0: 80 and 443
+	ACMEStrictFQDN                   bool                // names of challenges are complete: no search list
+	Resolver                         string              // DNS server of validation, host:port; "": those of the machine
 	Reload                           <-chan os.Signal    // asks for a reload
 }
 
@@ -45,6 +49,7 @@ type Server struct {
 	notify         notifier
 	store          *store.Store
 	ca             *ca.CA
+	acme           *acme.Door
 	metrics        *metrics
 	own            *ownCertificate
 	pinged         pinged
@@ -97,6 +102,7 @@ func Run(ctx context.Context, o Options) error {
 	s.reloadOnRequest(ctx)
 	s.notify.stopping()
 	s.drain()
+	s.acme.Close()
 	stop()
 	jobs.Wait()
 	return nil
@@ -135,6 +141,8 @@ func (s *Server) openOn(ctx context.Context, cfg *loaded) error {
 		return err
 	}
 	s.ca = ca.New(ca.Options{Store: s.store, Log: s.o.Log, Started: s.started, Observe: s.metrics.observe}, next.state)
+	s.acme = acme.New(acme.Options{CA: s.ca, Log: s.o.Log, HTTPPort: s.o.ACMEHTTPPort, TLSPort: s.o.ACMETLSPort,
+		Resolver: s.o.Resolver, StrictFQDN: s.o.ACMEStrictFQDN})
 	s.databaseConfig = cfg.store
 	s.metrics.registry.MustRegister(newGauges(s))
 	s.own = newOwnCertificate(s.ca, next.own, s.o.Log)

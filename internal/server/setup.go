@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/signet-ca/signet/internal/acme"
 	"github.com/signet-ca/signet/internal/api"
 	"github.com/signet-ca/signet/internal/ca"
 	"github.com/signet-ca/signet/internal/config"
@@ -285,7 +286,12 @@ func (s *Server) mount(next *setup) error {
 		wrap = func(h http.Handler) http.Handler { return log.wrap(inner(h)) }
 	}
 	outer := func(h http.Handler) http.Handler { return withRequestID(trace, wrap(h)) }
-	next.roles = map[string]role{"tls": {cfg.Address, outer(door.Handler()), s.tlsConfig(next)}}
+	all := http.NewServeMux()
+	all.Handle("/", door.Handler())
+	for _, prefix := range acme.Prefixes() {
+		all.Handle(prefix, s.acme.Handler())
+	}
+	next.roles = map[string]role{"tls": {cfg.Address, outer(all), s.tlsConfig(next)}}
 	if cfg.InsecureAddress != "" && next.state.CRL != nil {
 		next.roles["insecure"] = role{address: cfg.InsecureAddress, handler: outer(door.PublicHandler())}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -246,7 +247,11 @@ func TestSchemaOneVersionNewerIsTakenAndTwoAreRefused(t *testing.T) {
 				alter(t, c, "INSERT INTO goose_db_version (version_id, is_applied) VALUES ("+version+", "+applied+")")
 			}
 			first := open(t, c)
-			newer("3")
+			version, err := first.Schema(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			newer(strconv.FormatInt(version+1, 10))
 			var said strings.Builder
 			s, err := store.Open(t.Context(), c, slog.New(slog.NewTextHandler(&said, nil)))
 			if err != nil {
@@ -259,7 +264,7 @@ func TestSchemaOneVersionNewerIsTakenAndTwoAreRefused(t *testing.T) {
 			if !strings.Contains(said.String(), "upgrade this server") {
 				t.Errorf("the log says %q", &said)
 			}
-			newer("4")
+			newer(strconv.FormatInt(version+2, 10))
 			s, err = store.Open(t.Context(), c, slog.New(slog.DiscardHandler))
 			if err == nil {
 				s.Close()

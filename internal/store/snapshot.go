@@ -14,7 +14,7 @@ type Progress func(table string, rows int64)
 
 // kept is every table that a backup holds, in the order in which they are written, with
 // the columns that order its rows. What lives only while servers do (leases, the servers
-// themselves, the heartbeat) is not in it.
+// themselves, the heartbeat, nonces and their keys) is not in it.
 var kept = []struct {
 	*table
 	by string
@@ -26,6 +26,11 @@ var kept = []struct {
 	{auditTable, "at, id"},
 	{crlsTable, "issuer"},
 	{revisionsTable, "topic"},
+	{acmeAccountsTable, "id"},
+	{acmeKeysTable, "id"},
+	{acmeOrdersTable, "id"},
+	{acmeAuthzsTable, "id"},
+	{acmeCertificatesTable, "serial"},
 }
 
 var (
@@ -44,10 +49,11 @@ const (
 
 func kindOf(column string) kind {
 	switch {
-	case slices.Contains([]string{"raw", "ra", "der"}, column):
+	case slices.Contains([]string{"raw", "ra", "der", "secret"}, column):
 		return octets
 	case slices.Contains([]string{"id", "certificate_id", "not_before", "not_after", "issued_at", "spent_at", "expires_at",
-		"revoked_at", "reason_code", "mtls", "acme", "at", "number", "this_update", "next_update"}, column):
+		"revoked_at", "reason_code", "mtls", "acme", "at", "number", "this_update", "next_update",
+		"created_at", "terms_at", "bound_at", "made_at", "remove_at", "seq", "wildcard", "subdomains", "version", "day"}, column):
 		return whole
 	}
 	return words
