@@ -52,12 +52,12 @@ func (p *Provisioner) openOptions(env *Env) error {
 	if p.Options == nil {
 		return nil
 	}
-	if o := p.Options.X509; o != nil {
+	if o := p.Options.X509; o != nil && p.signsX509() {
 		if err := p.openX509(o, env); err != nil {
 			return fmt.Errorf("options.x509: %w", err)
 		}
 	}
-	if o := p.Options.SSH; o != nil {
+	if o := p.Options.SSH; o != nil && p.row.permits(SignSSH) {
 		if err := p.openSSH(o, env); err != nil {
 			return fmt.Errorf("options.ssh: %w", err)
 		}
@@ -67,6 +67,10 @@ func (p *Provisioner) openOptions(env *Env) error {
 	}
 	return nil
 }
+
+// signsX509 reports whether certificates of this type are ever made anew. Existing
+// configurations have templates where none is run, and the file need not exist there.
+func (p *Provisioner) signsX509() bool { return p.row.permits(SignX509) || p.row.protocol }
 
 func (p *Provisioner) openWebhooks(env *Env) error {
 	names := map[string]bool{}
@@ -250,6 +254,9 @@ func (p *Provisioner) Warnings() []string {
 	}
 	if p.Options == nil {
 		return all
+	}
+	if o := p.Options; o.X509 != nil && !p.signsX509() || o.SSH != nil && !p.row.permits(SignSSH) {
+		say("a provisioner of type %s only renews and revokes, so its options are never used", p.Type)
 	}
 	if o := p.Options.X509; o != nil {
 		if p.profile.X509.Custom {

@@ -67,7 +67,7 @@ func (p *Provisioner) Risks() []Risk {
 			a.all = append(a.all, r)
 		}
 	}
-	if p.row.permits(SignX509) || p.row.protocol {
+	if p.signsX509() {
 		a.kind = "x509"
 		a.x509()
 	}
