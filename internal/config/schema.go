@@ -115,7 +115,11 @@ func objectShape(members []member, path string, closed bool) shape {
 		p := shapeOf(m.typ, join(path, m.name))
 		p["description"] = m.describe()
 		if m.enum != nil {
-			p["enum"] = append(slices.Clone(m.enum), "")
+			one := p // a list is of such values
+			if items, ok := p["items"].(shape); ok {
+				one = items
+			}
+			one["enum"] = append(slices.Clone(m.enum), "")
 		}
 		properties[m.name] = p
 		if m.required {
