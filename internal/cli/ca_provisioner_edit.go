@@ -32,7 +32,7 @@ func provisionerKinds() []provisionerKind {
 	jwk := new(jwkFlags)
 	return []provisionerKind{
 		{"JWK", jwk, true},
-		{"K8SSA", &k8ssaKindFlags{jwk}, true},
+		{"K8SSA", &k8ssaKindFlags{jwk: jwk}, true},
 		{"X5C", new(x5cRootFlags), true},
 		{"SSHPOP", nil, true},
 		{"NEBULA", new(nebulaRootFlags), true},

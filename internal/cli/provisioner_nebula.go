@@ -22,11 +22,7 @@ func (f *nebulaRootFlags) register(fs *flags) {
 // apply puts the roots into a provisioner.
 func (f *nebulaRootFlags) apply(_ context.Context, env *Env, o *jsonObject) error {
 	if env.Typed("nebula-exact-ips") {
-		if f.exact {
-			o.set("exactIPs", true)
-		} else {
-			o.remove("exactIPs")
-		}
+		o.setOrRemove("exactIPs", f.exact)
 	}
 	if f.roots == "" {
 		if len(o.get("roots")) == 0 || env.Typed("nebula-root") {

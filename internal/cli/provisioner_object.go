@@ -77,6 +77,27 @@ func (o *jsonObject) set(name string, value any) {
 	o.put(name, data)
 }
 
+// setOrRemove is set, but an empty text or list, and false, take the member out. Empty texts in
+// a list do not count.
+func (o *jsonObject) setOrRemove(name string, value any) {
+	if list, ok := value.([]string); ok {
+		value = slices.DeleteFunc(slices.Clone(list), func(s string) bool { return s == "" })
+	}
+	switch v := value.(type) {
+	case []string:
+		if len(v) > 0 {
+			o.set(name, v)
+			return
+		}
+	case string, bool:
+		if v != "" && v != false {
+			o.set(name, v)
+			return
+		}
+	}
+	o.remove(name)
+}
+
 func (o *jsonObject) remove(name string) {
 	if have := o.find(name); have != "" {
 		delete(o.values, have)

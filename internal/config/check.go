@@ -342,7 +342,7 @@ func modeText(mode fs.FileMode) string { return fmt.Sprintf("%04o", mode.Perm())
 func (c *Config) holdsSecret() bool {
 	server := c.DB != nil && (strings.EqualFold(c.DB.Type, "mysql") || strings.EqualFold(c.DB.Type, "postgresql"))
 	for _, p := range c.Authority.Provisioners {
-		if p != nil && p.Options.SpellsSecret() {
+		if p != nil && p.SpellsSecret() {
 			return true
 		}
 	}

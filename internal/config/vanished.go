@@ -24,24 +24,11 @@ func Vanished(before, after *Config) []string {
 	}
 	for _, p := range before.Authority.Provisioners {
 		if next := now[p.Name]; next != nil {
-			check(p.Name+": allowRevokeAny", p.AllowRevokeAny, next.AllowRevokeAny)
-			has := kindMembersInUse(next)
-			for _, member := range kindMembersInUse(p) {
+			has := next.OwnMembers()
+			for _, member := range p.OwnMembers() {
 				check(p.Name+": "+member, true, slices.Contains(has, member))
-			}
-			has = next.Options.OwnMembers()
-			for _, member := range p.Options.OwnMembers() {
-				check(p.Name+": options."+member, true, slices.Contains(has, member))
 			}
 		}
 	}
 	return gone
-}
-
-// kindMembersInUse lists the members of a type that only this product knows.
-func kindMembersInUse(p *provisioner.Provisioner) []string {
-	if k, ok := p.Kind().(interface{ OwnMembers() []string }); ok {
-		return k.OwnMembers()
-	}
-	return nil
 }

@@ -147,6 +147,14 @@ func (n *Nebula) Warnings() []string {
 	return all
 }
 
+// OwnMembers are the members in use that older programs drop.
+func (n *Nebula) OwnMembers() []string {
+	if n.ExactIPs {
+		return []string{"exactIPs"}
+	}
+	return nil
+}
+
 // Verify checks the certificate in the header first, by the network's own CA, then that its
 // key signed the token. The token is made by the holder, so each name in it is held against
 // the certificate, and the finished certificate once more (issue.Bounds).

@@ -142,6 +142,28 @@ func (o *Options) OwnMembers() []string {
 	return own
 }
 
+// OwnMembers lists the members in use that only this product knows, the kind's included:
+// without some of them a provisioner grants more.
+func (p *Provisioner) OwnMembers() []string {
+	var own []string
+	if p.AllowRevokeAny {
+		own = append(own, "allowRevokeAny")
+	}
+	if k, ok := p.kind.(interface{ OwnMembers() []string }); ok {
+		own = append(own, k.OwnMembers()...)
+	}
+	for _, member := range p.Options.OwnMembers() {
+		own = append(own, "options."+member)
+	}
+	return own
+}
+
+// SpellsSecret reports whether a secret itself stands in the configuration of the provisioner.
+func (p *Provisioner) SpellsSecret() bool {
+	k, ok := p.kind.(interface{ SpellsSecret() bool })
+	return ok && k.SpellsSecret() || p.Options.SpellsSecret()
+}
+
 // SpellsSecret reports whether a secret itself stands in the options, not a reference to one.
 func (o *Options) SpellsSecret() bool {
 	if o == nil {

@@ -26,7 +26,7 @@ var secretMembers = map[string]string{
 var redactedMembers = []string{"challenge", "decrypterCertificate", "decrypterKeyPEM", "decrypterKey", "decrypterKeyPassword"}
 
 // hiddenMembers are left out: how certificates are made concerns administrators only.
-var hiddenMembers = map[string]bool{"options": true, "iidroots": true, "webhooks": true, "secret": true, "password": true,
+var hiddenMembers = map[string]bool{"options": true, "iidroots": true, "webhooks": true, "secret": true, "password": true, "apitoken": true, "apiserver": true,
 	"boundclaims": true, "rules": true, "groupadmins": true, "reservedprincipals": true,
 	"state": true, "statereason": true} // the last two are ours to say
 
