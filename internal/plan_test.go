@@ -90,6 +90,7 @@ var onlyIn = []struct {
 	{"testing", []string{"testca", "testidp"}, "for tests only"},
 	// The office hands out the server's own certificate as what a listener takes.
 	{"crypto/tls", []string{".", "cli", "server", "config", "ca", "acme", "fetch", "challenge", "webhook", "testca", "store"}, "TLS is the listeners' business; a database server may speak it too, and tls-alpn-01 is a handshake"},
+	{"github.com/mholt/acmez/", []string{"cli"}, "the server speaks ACME by itself; commands are clients"},
 	{"github.com/miekg/dns", []string{"challenge"}, "DNS is asked where names are proved"},
 	{"github.com/go-jose/go-jose/", []string{"cli", "config", "keys", "provisioner", "acme", "testca", "testidp"}, "JOSE is read where proofs are"},
 	{"text/template", []string{"issue", "sshfiles", "cli", "webhook"}, "templates belong to certificates and to what the SSH configuration is made of"},

@@ -51,7 +51,7 @@ func (v *Validator) tlsALPN01(ctx context.Context, a *Attempt) error {
 	}
 	defer conn.Close()
 	a.note("connected to %s", conn.RemoteAddr())
-	name := serverName(a.Identifier)
+	name := ServerName(a.Identifier)
 	client := tls.Client(conn, &tls.Config{
 		MinVersion: tls.VersionTLS12, NextProtos: []string{acmeTLS}, ServerName: name,
 		InsecureSkipVerify: true, // the certificate is made for this connection and signed by itself; we judge it below
@@ -133,9 +133,9 @@ func namesOnly(c *x509.Certificate, id Identifier) bool {
 	return ok && got.Unmap() == want.Unmap()
 }
 
-// serverName is what stands in the SNI extension, which has no form for addresses: for
+// ServerName is what stands in the SNI extension, which has no form for addresses: for
 // those it is the name of the reverse zone (RFC 8738, Section 6).
-func serverName(id Identifier) string {
+func ServerName(id Identifier) string {
 	if id.Type == "dns" {
 		return id.Value
 	}

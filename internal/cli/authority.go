@@ -28,6 +28,7 @@ type authority struct {
 	held         bool           // an SSH certificate is the proof
 	provisioners []*provisioner.Provisioner
 	root         string // SHA-256 fingerprint, "" if unknown
+	site         string // an ACME server, if it is one: only its name is known here
 	address      func(provisioner.Act) string
 }
 
@@ -90,7 +91,10 @@ func rootFingerprint(file string) (string, error) {
 
 // name is how the CA stands in notes.
 func (a *authority) name() string {
-	if a.local != nil {
+	switch {
+	case a.site != "":
+		return a.site
+	case a.local != nil:
 		return a.local.url
 	}
 	return a.client.URL()

@@ -22,7 +22,9 @@ func caCertificate() *command {
 			of a provisioner. A token that is made here is bound to the new key, so it is of no use to anybody else. A token that
 			names its CA and the CA's root, as 'ca token' writes it, needs neither --ca-url nor --root.
 
-			With --offline the CA's own configuration, keys and database on this machine are used; its server need not run.`,
+			With --offline the CA's own configuration, keys and database on this machine are used; its server need not run.
+
+			` + acmeHelp,
 		args: []arg{
 			need("subject", "common name, and the only name without --san"),
 			need("crt-file", "file to write the certificate to"),
@@ -33,12 +35,16 @@ func caCertificate() *command {
 			{"Several names, for an hour, with an RSA key", "signet ca certificate web web.crt web.key --san web.internal --san 10.0.0.7 --not-after 1h --kty RSA --size 3072"},
 			{"On a machine that knows nothing of the CA, with a token made elsewhere", "signet ca certificate internal.example.com internal.crt internal.key --token $TOKEN"},
 			{"With a certificate of another PKI, where the CA has an X5C provisioner", "signet ca certificate web web.crt web.key --x5c-cert device.crt --x5c-key device.key"},
+			{"By ACME, from a provisioner of the CA, with port 80 free", "signet ca certificate web.internal web.crt web.key --provisioner acme"},
+			{"By ACME, while a web server runs", "signet ca certificate web.internal web.crt web.key --provisioner acme --webroot /var/www/html"},
+			{"By ACME, a wildcard name, from any server", "signet ca certificate '*.example.com' w.crt w.key --acme https://acme.example.net/directory --dns-hook /etc/signet/dns.sh"},
 			{"Without questions, from a script", "signet ca certificate web web.crt web.key --provisioner ops --provisioner-password-file pw.txt --force"},
 		},
 		flags: func(fs *flags) {
 			fs.Strings(&f.names, "san", "name", "name to certify: DNS name, IP address, e-mail address or URI; without any the subject")
 			f.alg.register(fs)
 			f.register(fs)
+			f.acme.register(fs)
 		},
 		context: contextMust,
 		result:  &certificateResult{},
@@ -60,13 +66,19 @@ func (f *certificateFlags) run(ctx context.Context, env *Env, subject string, to
 	if err != nil {
 		return nil, err
 	}
-	source, err := f.authority(ctx, env)
+	source, server, err := f.issuer(ctx, env)
 	if err != nil {
 		return nil, err
 	}
 	// The key comes before the token, so that the token can be bound to it.
 	if to.key, err = f.alg.alg().Generate(); err != nil {
 		return nil, err
+	}
+	if server != nil {
+		if to.chain, err = f.fromACME(ctx, server, to.key, append([]string{subject}, names...)); err != nil {
+			return nil, err
+		}
+		return f.keep(env, &authority{site: server.client.Directory}, to)
 	}
 	if ask.CSR.CertificateRequest, err = newRequest(to.key, subject, names); err != nil {
 		return nil, err
@@ -79,6 +91,11 @@ func (f *certificateFlags) run(ctx context.Context, env *Env, subject string, to
 	if to.chain, err = source.sign(ctx, ask); err != nil {
 		return nil, err
 	}
+	return f.keep(env, source, to)
+}
+
+// keep stores the pair and says so.
+func (f *certificateFlags) keep(env *Env, source *authority, to *pair) (any, error) {
 	if err := to.store(); err != nil {
 		return nil, err
 	}

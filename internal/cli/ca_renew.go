@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"crypto/x509"
 	"os"
 	"os/signal"
 	"syscall"
@@ -55,6 +56,7 @@ type renewFlags struct {
 	freshFlags
 	mtls    bool
 	outFile string
+	acme    acmeWays
 }
 
 func caRenew() *command {
@@ -70,6 +72,10 @@ func caRenew() *command {
 			tries again, first after seconds, then after up to five minutes. SIGHUP renews now, SIGINT and SIGTERM end the command.
 			The file is replaced in one step: readers find the old certificate or the new one, never half of one.
 
+			If the certificate came by ACME the CA is asked when it wants the renewal (RFC 9773), and that decides where neither
+			--expires-in nor --renew-period is given; it can bring the renewal forward in any case. With --acme the successor
+			comes from that server by a new order, and the names are proved again.
+
 			After each renewal the process in --pid or --pid-file gets a signal, and then the command in --exec is run.`,
 		args: []arg{
 			need("crt-file", "certificate to renew, with its chain"),
@@ -79,12 +85,17 @@ func caRenew() *command {
 			{"Renew a certificate in its place", "signet ca renew internal.crt internal.key --force"},
 			{"From cron: renew when less than eight hours are left", "signet ca renew internal.crt internal.key --expires-in 8h --force"},
 			{"Keep a certificate fresh and let nginx know", "signet ca renew internal.crt internal.key --daemon --exec \"nginx -s reload\""},
+			{"Keep a certificate of an ACME server fresh", "signet ca renew web.crt web.key --daemon --acme https://acme.example.net/directory --webroot /var/www/html"},
 			{"Write the new certificate elsewhere", "signet ca renew internal.crt internal.key --out renewed.crt"},
 		},
 		flags: func(fs *flags) {
 			fs.Bool(&f.mtls, "mtls", "show the certificate in TLS; with --mtls=false in a token")
 			fs.String(&f.outFile, "out", "file", "file to write the new certificate to").Alias("output-file").Preset("crt-file")
 			f.register(fs, "renew-period", "renew")
+			f.acme.register(fs)
+			for _, name := range acmeOwn[1:] {
+				fs.Requires(name, "acme")
+			}
 		},
 		context: contextMust,
 		result:  &freshResult{},
@@ -99,6 +110,7 @@ type renewing struct {
 	*renewFlags
 	env    *Env
 	source *authority
+	server *acmeServer // of --acme, or nil
 	pair   *pair
 }
 
@@ -110,13 +122,27 @@ func (f *renewFlags) run(ctx context.Context, env *Env, crtFile, keyFile string)
 	if err != nil {
 		return nil, err
 	}
-	source, err := f.reach(ctx, env)
+	r := &renewing{renewFlags: f, env: env, pair: p}
+	if f.acme.directory != "" {
+		if r.server, err = f.acme.acmeByURL(env, &f.ca); err == nil {
+			r.source = &authority{site: f.acme.directory}
+		}
+	} else {
+		r.source, err = f.reach(ctx, env)
+	}
 	if err != nil {
 		return nil, err
 	}
-	r := &renewing{renewFlags: f, env: env, source: source, pair: p}
+	source := r.source
+	adviser, err := f.adviserFor(env, source, p.chain[0])
+	if err != nil {
+		return nil, err
+	}
 	j := &job{freshFlags: &f.freshFlags, env: env, act: "renewal", done: "renewed", files: []string{f.outFile},
 		pair: func() *pair { return r.pair }, replace: r.replace}
+	if adviser != nil {
+		j.advise = func(ctx context.Context) (*advice, error) { return adviser.ask(ctx, r.pair.chain[0], env.Now()) }
+	}
 	return j.run(ctx, source, func() *freshResult {
 		env.Note("The certificate has been saved in %s.", f.outFile)
 		return &freshResult{certificateResult: *newCertificateResult(source, r.pair.chain, f.outFile, keyFile)}
@@ -126,7 +152,7 @@ func (f *renewFlags) run(ctx context.Context, env *Env, crtFile, keyFile string)
 // replace gets the successor and stores it.
 func (r *renewing) replace(ctx context.Context) error {
 	r.reread()
-	chain, err := r.source.renew(ctx, r.pair, r.mtls, r.env.Now())
+	chain, err := r.successor(ctx)
 	if err != nil {
 		return err
 	}
@@ -135,6 +161,13 @@ func (r *renewing) replace(ctx context.Context) error {
 	}
 	r.pair.chain = chain
 	return nil
+}
+
+func (r *renewing) successor(ctx context.Context) ([]*x509.Certificate, error) {
+	if r.server != nil {
+		return r.server.renewal(ctx, r.pair)
+	}
+	return r.source.renew(ctx, r.pair, r.mtls, r.env.Now())
 }
 
 // reread takes up what somebody else put in the files since the last time. What can't be
@@ -160,6 +193,20 @@ type job struct {
 	files     []string // written, so asked about
 	pair      func() *pair
 	replace   func(context.Context) error
+	advise    func(context.Context) (*advice, error) // when the CA wants it; nil: nobody says
+}
+
+// wanted reports whether the CA wants it now, whatever the schedule says.
+func (j *job) wanted(ctx context.Context) bool {
+	if j.advise == nil {
+		return false
+	}
+	a, err := j.advise(ctx)
+	if err != nil {
+		j.env.Log.Warn("the CA does not say when it wants the certificate renewed", "err", err)
+		return false
+	}
+	return !a.due.IsZero() && !a.due.After(j.env.Now())
 }
 
 func (j *job) run(ctx context.Context, source *authority, result func() *freshResult) (any, error) {
@@ -171,7 +218,7 @@ func (j *job) run(ctx context.Context, source *authority, result func() *freshRe
 		j.keep(ctx)
 		return nil, nil
 	}
-	if !j.schedule.due(leaf.NotAfter, j.env.Now(), randomSpread) {
+	if !j.schedule.due(leaf.NotAfter, j.env.Now(), randomSpread) && !j.wanted(ctx) {
 		left := round(leaf.NotAfter.Sub(j.env.Now())).String()
 		r := &freshResult{ExpiresIn: left, text: "certificate not " + j.done + ": expires in " + left}
 		r.certificateResult = *newCertificateResult(source, j.pair().chain, j.pair().crtFile, j.pair().keyFile)
@@ -203,6 +250,7 @@ func (j *job) keep(ctx context.Context) {
 		err := j.replace(ctx)
 		return now(), err
 	}
+	d.advise = j.advise
 	d.after = func(ctx context.Context) error { return j.hook.run(ctx, j.env) }
 	d.run(ctx, now())
 }

@@ -9,6 +9,7 @@ import (
 	"unicode"
 
 	"github.com/signet-ca/signet"
+	"github.com/signet-ca/signet/internal/keys"
 	"github.com/signet-ca/signet/internal/provisioner"
 )
 
@@ -56,6 +57,7 @@ type revokeFlags struct {
 	crtFile, keyFile   string
 	token              string
 	reason, reasonCode string
+	acme               string
 }
 
 func caRevoke() *command {
@@ -66,11 +68,15 @@ func caRevoke() *command {
 			look at the list go on accepting it until it expires.
 
 			Who may revoke: the holder of the certificate and its key (--cert and --key), and whoever has a token of the provisioner
-			that issued it. Without --cert, --key and --token such a token is made here.`,
+			that issued it. Without --cert, --key and --token such a token is made here.
+
+			With --acme the certificate is revoked at that ACME server: by its key (--cert and --key), or with --cert alone by
+			the account in this home that got it.`,
 		args: []arg{may("serial-number", "serial number of the certificate, decimal or hexadecimal after 0x; not with --cert")},
 		examples: []example{
 			{"Revoke by serial number", "signet ca revoke 308893286343609293989051180431574390766"},
 			{"Revoke with the certificate's own key", "signet ca revoke --cert internal.crt --key internal.key"},
+			{"At an ACME server, with the certificate's own key", "signet ca revoke --acme https://acme.example.net/directory --cert web.crt --key web.key"},
 			{"Say why", "signet ca revoke 0x7b1f6a3c --reasonCode keyCompromise --reason \"laptop stolen\""},
 			{"With a token made elsewhere", "signet ca revoke 308893286343609293989051180431574390766 --token $TOKEN"},
 		},
@@ -90,7 +96,16 @@ func (f *revokeFlags) register(fs *flags) {
 	fs.String(&f.reason, "reason", "text", "why, in your own words; the CA keeps it")
 	fs.String(&f.reasonCode, "reasonCode", "code", "why, as a code of RFC 5280 or its name, such as keyCompromise").Alias("reason-code")
 	f.proofFlags.register(fs)
-	fs.Together("cert", "key")
+	fs.String(&f.acme, "acme", "url", "directory of the ACME server to revoke it at")
+	fs.Requires("key", "cert")
+	fs.Requires("acme", "cert")
+	fs.Incompatible("acme", "token", "offline", "reason")
+	fs.Check(func(given func(string) bool) error {
+		if given("cert") && !given("key") && !given("acme") {
+			return errRequires("cert", "key")
+		}
+		return nil
+	})
 	fs.Incompatible("cert", "token", "provisioner", "provisioner-password-file")
 	fs.Incompatible("token", "provisioner", "provisioner-password-file", "offline")
 }
@@ -117,6 +132,8 @@ func (f *revokeFlags) run(ctx context.Context, env *Env, args []string) (any, er
 	switch {
 	case f.crtFile != "" && len(args) > 0:
 		return nil, usagef("a serial number can't be combined with --cert, which has one")
+	case f.acme != "":
+		source, err = f.atACME(ctx, env, ask)
 	case f.crtFile != "":
 		source, err = f.asHolder(ctx, env, ask)
 	case len(args) == 0:
@@ -130,6 +147,26 @@ func (f *revokeFlags) run(ctx context.Context, env *Env, args []string) (any, er
 	env.Done("CA", "%s", source.name())
 	env.Note("The certificate with the serial number %s has been revoked.", ask.Serial)
 	return &revokeResult{Serial: ask.Serial, CA: source.name(), ReasonCode: ask.ReasonCode, Reason: ask.Reason}, nil
+}
+
+// atACME revokes a certificate at an ACME server.
+func (f *revokeFlags) atACME(ctx context.Context, env *Env, ask *signet.RevokeRequest) (*authority, error) {
+	p := &pair{}
+	var err error
+	if f.keyFile != "" {
+		p, err = readPair(f.crtFile, f.keyFile, env.password(ctx, f.passwordFile, "password-file"))
+	} else {
+		p.chain, err = keys.ReadCertificates(f.crtFile)
+	}
+	if err != nil {
+		return nil, err
+	}
+	ask.Serial = p.chain[0].SerialNumber.String()
+	server, err := (&acmeWays{directory: f.acme}).acmeByURL(env, &f.ca)
+	if err != nil {
+		return nil, err
+	}
+	return &authority{site: f.acme}, server.revoke(ctx, p.chain[0], p.key, ask.ReasonCode)
 }
 
 // asHolder revokes a certificate by showing that its key is here.

@@ -18,7 +18,9 @@ func caSign() *command {
 			root.
 
 			The right to the certificate is proved by a token: the one given with --token, or one that is made here with the key
-			of a provisioner, for the names in the request and bound to it.`,
+			of a provisioner, for the names in the request and bound to it.
+
+			` + acmeHelp,
 		args: []arg{
 			need("csr-file", "file of the certificate request, PEM or DER"),
 			need("crt-file", "file to write the certificate to"),
@@ -26,8 +28,12 @@ func caSign() *command {
 		examples: []example{
 			{"Certify a request", "signet ca sign internal.csr internal.crt"},
 			{"With a token made elsewhere", "signet ca sign internal.csr internal.crt --token $TOKEN"},
+			{"By ACME", "signet ca sign internal.csr internal.crt --provisioner acme"},
 		},
-		flags:   f.register,
+		flags: func(fs *flags) {
+			f.register(fs)
+			f.acme.register(fs)
+		},
 		context: contextMust,
 		result:  &certificateResult{},
 		run: func(ctx context.Context, env *Env, args []string) (any, error) {
@@ -52,9 +58,20 @@ func (f *signFlags) run(ctx context.Context, env *Env, csrFile, crtFile string) 
 		return nil, err
 	}
 	ask.CSR.CertificateRequest = csr
-	source, err := f.authority(ctx, env)
+	source, server, err := f.issuer(ctx, env)
 	if err != nil {
 		return nil, err
+	}
+	if server != nil {
+		o, err := f.acmeOrder(server)
+		if err != nil {
+			return nil, err
+		}
+		chain, err := server.signed(ctx, csr, o)
+		if err != nil {
+			return nil, err
+		}
+		return keepSigned(ctx, env, &authority{site: server.client.Directory}, crtFile, chain)
 	}
 	if ask.OTT == "" {
 		subject, names, err := namesOfRequest(csr)
@@ -69,6 +86,11 @@ func (f *signFlags) run(ctx context.Context, env *Env, csrFile, crtFile string) 
 	if err != nil {
 		return nil, err
 	}
+	return keepSigned(ctx, env, source, crtFile, chain)
+}
+
+// keepSigned stores a certificate whose key is elsewhere, and says so.
+func keepSigned(ctx context.Context, env *Env, source *authority, crtFile string, chain []*x509.Certificate) (any, error) {
 	if err := env.writeFile(ctx, crtFile, keys.EncodeCertificates(chain...), pairMode, true); err != nil {
 		return nil, err
 	}

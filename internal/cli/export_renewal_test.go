@@ -36,6 +36,7 @@ type Daemon struct {
 	Schedule Schedule
 	Replace  func(context.Context) (notBefore, notAfter time.Time, err error)
 	After    func(context.Context) error
+	Advise   func() (due, again time.Time, err error)
 	Hurry    <-chan os.Signal
 	Now      func() time.Time
 	Stdout   io.Writer
@@ -51,6 +52,12 @@ func (d *Daemon) Run(ctx context.Context, notBefore, notAfter time.Time) {
 	inner.replace = func(ctx context.Context) (fresh, error) {
 		b, a, err := d.Replace(ctx)
 		return fresh{"web", b, a}, err
+	}
+	if d.Advise != nil {
+		inner.advise = func(context.Context) (*advice, error) {
+			due, again, err := d.Advise()
+			return &advice{due, again}, err
+		}
 	}
 	inner.run(ctx, fresh{"web", notBefore, notAfter})
 }

@@ -74,7 +74,7 @@ type proverKind struct {
 func proverKinds() []proverKind {
 	return []proverKind{
 		{name: "JWK", id: jwkID, note: "kid", prove: proveJWK},
-		{name: "ACME", own: "get the certificate with an ACME client"},
+		{name: "ACME", own: "get the certificate with 'ca certificate' or another ACME client"},
 		{name: "SCEP", own: "get the certificate with a SCEP client"},
 		{name: "SSHPOP", held: true, prove: proveSSHPOP},
 		{name: "X5C", wanted: func(p *proofFlags) bool { return p.x5cFlags.wanted() }, prove: proveX5C},

@@ -86,8 +86,9 @@ type daemon struct {
 	act      string // "renewal", "rekey": for the log
 	done     string // "renewed", "rekeyed"
 	schedule schedule
-	replace  func(context.Context) (fresh, error) // gets and stores the next certificate, whole or not at all
-	after    func(context.Context) error          // tells others of it
+	replace  func(context.Context) (fresh, error)   // gets and stores the next certificate, whole or not at all
+	after    func(context.Context) error            // tells others of it
+	advise   func(context.Context) (*advice, error) // when the CA wants it; nil: the schedule alone decides
 	now      func() time.Time
 	random   spread
 	hurry    <-chan os.Signal // asks for a renewal now
@@ -105,8 +106,9 @@ func newDaemon(stdout, stderr io.Writer) *daemon {
 func (d *daemon) run(ctx context.Context, current fresh) {
 	wait := d.schedule.wait(current.notBefore, current.notAfter, d.now(), d.random)
 	d.info.Printf("first %s in %s", d.act, round(wait))
+	least := time.Duration(0)
 	for failures := 0; ; {
-		if !d.sleep(ctx, wait) {
+		if failures > 0 && d.sleep(ctx, wait) == ended || failures == 0 && !d.await(ctx, wait, least) {
 			return
 		}
 		next, err := d.replace(ctx)
@@ -121,8 +123,8 @@ func (d *daemon) run(ctx context.Context, current fresh) {
 		}
 		failures = 0
 		// A CA that gives shorter and shorter certificates must not make us ask without a pause.
-		wait = max(d.schedule.wait(next.notBefore, next.notAfter, d.now(), d.random),
-			min(minPause, next.notAfter.Sub(next.notBefore)/20))
+		least = min(minPause, next.notAfter.Sub(next.notBefore)/20)
+		wait = max(d.schedule.wait(next.notBefore, next.notAfter, d.now(), d.random), least)
 		d.info.Printf("%s certificate %s, next in %s", printable(next.name), d.done, round(wait))
 		if err := d.after(ctx); err != nil && ctx.Err() == nil {
 			d.errors.Print(err)
@@ -130,23 +132,89 @@ func (d *daemon) run(ctx context.Context, current fresh) {
 	}
 }
 
-// sleep waits, and reports false if ctx ends. The wall clock counts: a machine that was
-// suspended for a week must not sleep on.
-func (d *daemon) sleep(ctx context.Context, wait time.Duration) bool {
+// await waits until it is time, and reports false if ctx ends. Meanwhile it asks the CA, if
+// there is one that advises, as often as that wants to be asked. The CA's word replaces the
+// schedule where the user said nothing, and can only bring forward what the user said.
+func (d *daemon) await(ctx context.Context, wait, least time.Duration) bool {
+	if d.advise == nil {
+		return d.sleep(ctx, wait) != ended
+	}
+	start := d.now().Round(0)
+	due, byUser := start.Add(wait), d.schedule != schedule{}
+	for {
+		again := d.now().Add(adviceRetry)
+		a, err := d.advise(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return false
+		case err != nil:
+			d.errors.Printf("when to renew: %v", err)
+		case a.due.IsZero():
+			again = a.again
+		default:
+			again = a.again
+			if at := latest(a.due, start.Add(least)); !byUser || at.Before(due) {
+				if shift := at.Sub(due); shift.Abs() > minPause {
+					d.info.Printf("the CA wants the %s in %s", d.act, round(max(at.Sub(d.now()), 0)))
+				}
+				due = at
+			}
+		}
+		next := due
+		if again = latest(again, d.now().Add(leastAdvice)); again.Before(due) {
+			next = again
+		}
+		switch d.sleep(ctx, next.Sub(d.now())) {
+		case ended:
+			return false
+		case hurried:
+			return true
+		}
+		if !d.now().Before(due) {
+			return true
+		}
+	}
+}
+
+// adviceRetry is when a CA is asked again that gave no answer.
+const adviceRetry = time.Hour
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// awakening is why a sleep is over.
+type awakening uint8
+
+const (
+	ended   awakening = iota // the context ended
+	hurried                  // somebody wants it now
+	elapsed
+)
+
+// sleep waits. The wall clock counts: a machine that was suspended for a week must not sleep
+// on.
+func (d *daemon) sleep(ctx context.Context, wait time.Duration) awakening {
 	until := d.now().Add(wait).Round(0)
 	for {
 		left := until.Sub(d.now().Round(0))
 		if left <= 0 {
-			return ctx.Err() == nil
+			if ctx.Err() != nil {
+				return ended
+			}
+			return elapsed
 		}
 		timer := time.NewTimer(min(left, clockCheck))
 		select {
 		case <-ctx.Done():
 			timer.Stop()
-			return false
+			return ended
 		case <-d.hurry:
 			timer.Stop()
-			return true
+			return hurried
 		case <-timer.C:
 		}
 	}

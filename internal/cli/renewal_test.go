@@ -233,6 +233,78 @@ func TestDaemonFollowsTheWallClock(t *testing.T) {
 	})
 }
 
+// The CA says when it wants the renewal, and is asked as often as it wants to be.
+func TestDaemonFollowsAdvice(t *testing.T) {
+	t.Parallel()
+	const h = time.Hour
+	for name, c := range map[string]struct {
+		schedule cli.Schedule
+		due      func(since time.Duration) time.Duration // both since the start; negative: no window
+		again    time.Duration
+		fails    bool
+		want     []time.Duration
+		asked    int
+	}{
+		"earlier than the schedule":    {due: func(time.Duration) time.Duration { return 5 * h }, again: 100 * h, want: []time.Duration{5 * h}, asked: 1},
+		"later than the schedule":      {due: func(time.Duration) time.Duration { return 20 * h }, again: 100 * h, want: []time.Duration{20 * h}, asked: 1},
+		"not later than the user":      {schedule: cli.Schedule{ExpiresIn: 14 * h}, due: func(time.Duration) time.Duration { return 20 * h }, again: 100 * h, want: []time.Duration{10 * h}, asked: 1},
+		"earlier than the user":        {schedule: cli.Schedule{Period: 10 * h}, due: func(time.Duration) time.Duration { return 5 * h }, again: 100 * h, want: []time.Duration{5 * h}, asked: 1},
+		"at once":                      {due: func(time.Duration) time.Duration { return 0 }, again: 100 * h, want: []time.Duration{0}, asked: 1},
+		"the CA changes its mind":      {due: func(since time.Duration) time.Duration { return 20*h - since*2 }, again: 2 * h, want: []time.Duration{8 * h}, asked: 4},
+		"no window":                    {due: func(time.Duration) time.Duration { return -1 }, again: 4 * h, want: []time.Duration{16 * h}, asked: 4},
+		"the CA is away: the schedule": {fails: true, want: []time.Duration{16 * h}, asked: 16},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				b := newBubble()
+				b.Schedule = c.schedule
+				asked := 0
+				b.Advise = func() (due, again time.Time, err error) {
+					if len(b.tries) > 0 {
+						return b.start.Add(1000 * h), b.start.Add(1000 * h), nil
+					}
+					asked++
+					if c.fails {
+						return due, again, errors.New("the CA is away")
+					}
+					since := time.Since(b.start)
+					if at := c.due(since); at >= 0 {
+						due = b.start.Add(at)
+					}
+					return due, b.start.Add(since + c.again), nil
+				}
+				b.run(21 * h)
+				if len(b.tries) > 1 && c.schedule.Period > 0 {
+					b.tries = b.tries[:1] // the user's period goes on
+				}
+				if len(b.tries) > 1 && c.schedule.ExpiresIn > 0 {
+					b.tries = b.tries[:1]
+				}
+				if diff := cmp.Diff(c.want, b.tries); diff != "" {
+					t.Errorf("(-want +got):\n%s", diff)
+				}
+				if asked != c.asked {
+					t.Errorf("asked %d times, want %d", asked, c.asked)
+				}
+			})
+		})
+	}
+}
+
+// A CA that always wants the renewal now is not asked without a pause.
+func TestDaemonPausesWhatTheCAWants(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble()
+		b.Advise = func() (due, again time.Time, err error) { return b.start, time.Now(), nil }
+		b.run(10*time.Minute + time.Second)
+		if len(b.tries) != 11 {
+			t.Errorf("tries at %v", b.tries)
+		}
+	})
+}
+
 func TestSplitCommand(t *testing.T) {
 	t.Parallel()
 	for line, want := range map[string][]string{

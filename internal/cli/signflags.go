@@ -19,6 +19,7 @@ type signFlags struct {
 	notBefore, notAfter When
 	data                dataFlags
 	force               bool
+	acme                acmeWays // registered by those commands that can use it
 }
 
 func (f *signFlags) register(fs *flags) {
