@@ -156,7 +156,7 @@ func (q *request) certify(id string, csr *x509.CertificateRequest) error {
 	if err != nil {
 		return &problem{Type: "invalidProfile", Status: http.StatusBadRequest, Detail: faultText(err)}
 	}
-	ask := &issue.X509Ask{Request: csr, NotBefore: issue.Moment{At: s.NotBefore}, NotAfter: issue.Moment{At: s.NotAfter},
+	ask := &issue.X509Ask{Request: lowered(csr), NotBefore: issue.Moment{At: s.NotBefore}, NotAfter: issue.Moment{At: s.NotAfter},
 		Data: issue.Data{ClientIP: q.clientIP(), RequestID: q.requestID()}}
 	_, err = q.ca.IssueEarned(q.ctx, &ca.Earned{Provisioner: q.p, Grant: grant, Act: "x509.sign", Detail: "acme account " + q.account.ID,
 		Also: func(tx *store.Tx, serial string, notAfter time.Time) error {
@@ -177,6 +177,16 @@ func (q *request) certify(id string, csr *x509.CertificateRequest) error {
 	}
 	q.limits.finished(q.account.ID)
 	return nil
+}
+
+// lowered is a request with its DNS names in the case of the order's.
+func lowered(csr *x509.CertificateRequest) *x509.CertificateRequest {
+	same := *csr
+	same.DNSNames = nil
+	for _, name := range csr.DNSNames {
+		same.DNSNames = append(same.DNSNames, strings.ToLower(name))
+	}
+	return &same
 }
 
 // stillProven looks once more inside the commit at authorizations that other orders were

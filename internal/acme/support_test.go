@@ -7,7 +7,9 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
+	_ "crypto/sha512"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -34,11 +36,12 @@ import (
 // world is a CA with an ACME door, and around it what validation looks at: a web server and
 // a DNS server, in which every name leads to 127.0.0.1.
 type world struct {
-	t    testing.TB
-	ca   *testca.CA
-	door *acme.Door
-	srv  *httptest.Server
-	web  *http.Client
+	t       testing.TB
+	ca      *testca.CA
+	door    *acme.Door
+	options acme.Options
+	srv     *httptest.Server
+	web     *http.Client
 	*answers
 }
 
@@ -63,12 +66,38 @@ func object(more map[string]any) string {
 	return string(text)
 }
 
+// withACME replaces the ACME provisioner, for a reload.
+func withACME(more map[string]any) func(*testca.Setup) {
+	return func(s *testca.Setup) { s.More = []string{object(more)} }
+}
+
+// withMore adds provisioners.
+func withMore(objects ...string) func(*testca.Setup) {
+	return func(s *testca.Setup) { s.More = append(s.More, objects...) }
+}
+
+func durable(s *testca.Setup) { s.Durable = true }
+
 // newWorld makes one whose ACME provisioner has further members.
 func newWorld(t testing.TB, more map[string]any, bend ...func(*testca.Setup)) *world {
 	t.Helper()
 	w := &world{t: t, answers: &answers{pages: map[string]string{}, txt: map[string][]string{}}}
 	w.ca = testca.New(t, append([]func(*testca.Setup){func(s *testca.Setup) { s.More = []string{object(more)} }}, bend...)...)
-	w.door = acme.New(acme.Options{CA: w.ca.Office, Log: w.ca.Logger(), HTTPPort: w.serveWeb(), TLSPort: 1, Resolver: w.serveDNS()})
+	w.options = acme.Options{CA: w.ca.Office, Log: w.ca.Logger(), HTTPPort: w.serveWeb(), TLSPort: 1, Resolver: w.serveDNS()}
+	w.open()
+	return w
+}
+
+// beside is a second server on the same database.
+func (w *world) beside() *world {
+	other := *w
+	other.open()
+	return &other
+}
+
+func (w *world) open() {
+	t := w.t
+	w.door = acme.New(w.options)
 	t.Cleanup(w.door.Close)
 	own, err := w.ca.Office.OwnCertificate(context.Background())
 	if err != nil {
@@ -83,7 +112,6 @@ func newWorld(t testing.TB, more map[string]any, bend ...func(*testca.Setup)) *w
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, MaxIdleConnsPerHost: 100}
 	t.Cleanup(transport.CloseIdleConnections)
 	w.web = &http.Client{Transport: transport, Timeout: 30 * time.Second}
-	return w
 }
 
 // serveWeb answers http-01 and tells its port.
@@ -307,6 +335,40 @@ func sign(t testing.TB, key crypto.Signer, header any, payload string) map[strin
 	sig := make([]byte, 64)
 	r.FillBytes(sig[:32])
 	s.FillBytes(sig[32:])
+	return map[string]any{"protected": protected, "payload": body, "signature": b64(sig)}
+}
+
+// signAny is sign for keys of every kind.
+func signAny(t testing.TB, key crypto.Signer, header map[string]any, payload string) map[string]any {
+	t.Helper()
+	raw, err := json.Marshal(header)
+	if err != nil {
+		t.Fatal(err)
+	}
+	protected, body := b64(raw), b64([]byte(payload))
+	alg := header["alg"].(string)
+	hash := map[string]crypto.Hash{"256": crypto.SHA256, "384": crypto.SHA384, "512": crypto.SHA512}[alg[2:]]
+	h := hash.New()
+	h.Write([]byte(protected + "." + body))
+	digest := h.Sum(nil)
+	var sig []byte
+	switch k := key.(type) {
+	case *ecdsa.PrivateKey:
+		size := (k.Params().BitSize + 7) / 8
+		r, s, err := ecdsa.Sign(rand.Reader, k, digest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sig = append(r.FillBytes(make([]byte, size)), s.FillBytes(make([]byte, size))...)
+	case *rsa.PrivateKey:
+		var opts crypto.SignerOpts = hash
+		if alg[:2] == "PS" {
+			opts = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: hash}
+		}
+		if sig, err = k.Sign(rand.Reader, digest, opts); err != nil {
+			t.Fatal(err)
+		}
+	}
 	return map[string]any{"protected": protected, "payload": body, "signature": b64(sig)}
 }
 
