@@ -130,7 +130,7 @@ func webhookAct(r *webhook.Request) string {
 
 // about is what every webhook is told, whatever it is asked.
 func about(ctx context.Context, a *admission, g *issue.Grant, now time.Time) *webhook.Request {
-	r := &webhook.Request{Timestamp: now.UTC(), ProvisionerName: a.provisioner.Name, RequestID: RequestID(ctx)}
+	r := &webhook.Request{Timestamp: now.UTC(), ProvisionerName: a.provisioner.Name, RequestID: RequestID(ctx), AuthorizationPrincipal: g.Principal}
 	if proof := g.Proof.X509; proof != nil {
 		r.X5CCertificate, r.AuthorizationPrincipal = proofOutline(proof), proof.Subject.CommonName
 	}

@@ -40,11 +40,15 @@ func (a *admission) name() string {
 // admit finds out who proves themselves by a token and what it grants. The proof is not
 // spent: that is the last step, or strangers could burn other people's tokens.
 func (c *CA) admit(ctx context.Context, act provisioner.Act, raw string) (*admission, error) {
-	state := c.state.Load()
 	t, err := provisioner.ParseToken(raw, time.Now())
 	if err != nil {
 		return nil, err
 	}
+	return c.admitToken(ctx, act, t)
+}
+
+func (c *CA) admitToken(ctx context.Context, act provisioner.Act, t *provisioner.Token) (*admission, error) {
+	state := c.state.Load()
 	p, err := state.Provisioners.ByToken(t)
 	if err != nil {
 		return nil, err

@@ -80,7 +80,7 @@ func (c *CA) SignSSH(ctx context.Context, token string, ask *SSHAsk) (*IssuedSSH
 	if state.SSH == nil || (state.SSH.User == nil && state.SSH.Host == nil) {
 		return nil, fault.New(fault.Unsupported, "this CA issues no SSH certificates; its configuration has no ssh keys")
 	}
-	a, err := c.admit(ctx, provisioner.SignSSH, token)
+	a, err := c.admitSSH(ctx, token, ask)
 	if err != nil {
 		c.observe(Event{Act: "ssh_rejected", Provisioner: a.name()})
 		return nil, err
@@ -92,6 +92,16 @@ func (c *CA) SignSSH(ctx context.Context, token string, ask *SSHAsk) (*IssuedSSH
 	}
 	c.observe(Event{Act: "ssh_signed", Provisioner: a.provisioner.Name, Success: err == nil, Type: kind})
 	return issued, err
+}
+
+// admitSSH is admit for a token whose kind may grant one type of certificate and not another.
+func (c *CA) admitSSH(ctx context.Context, raw string, ask *SSHAsk) (*admission, error) {
+	t, err := provisioner.ParseToken(raw, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	t.SSHType = ask.Type
+	return c.admitToken(ctx, provisioner.SignSSH, t)
 }
 
 func (c *CA) issueSSH(ctx context.Context, a *admission, token string, ask *SSHAsk) (*IssuedSSH, error) {

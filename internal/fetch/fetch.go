@@ -34,6 +34,7 @@ type Options struct {
 	Reach     Reach                                               // addresses; the zero value is for URLs that an operator wrote
 	Roots     []*x509.Certificate                                 // trusted besides the machine's
 	Identity  func(ctx context.Context) (*tls.Certificate, error) // TLS client certificate, given if the server asks; nil: none
+	Direct    bool                                                // by no proxy, whatever the environment says
 	Proxy     func(*http.Request) (*url.URL, error)               // nil: that of the environment for Anywhere, else none
 
 	Networks   Networks                                                     // narrows Reach
@@ -64,7 +65,9 @@ func New(o Options) *Client {
 	if o.Size == 0 {
 		o.Size = defaultSize
 	}
-	if o.Proxy == nil && o.Reach == Anywhere {
+	if o.Direct {
+		o.Proxy = nil
+	} else if o.Proxy == nil && o.Reach == Anywhere {
 		o.Proxy = http.ProxyFromEnvironment
 	}
 	dialer := &Dialer{Timeout: min(o.Timeout, defaultTimeout), Reach: o.Reach, Networks: o.Networks, Resolve: o.Resolve}

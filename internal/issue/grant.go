@@ -28,6 +28,10 @@ type Grant struct {
 	Holder      string         // name of the credential behind the proof; only its holder revokes what it bought; "": anybody of the provisioner
 	FreeNames   bool           // the request says which names, common name included; Names and CommonNames do not count
 	Fixed       bool           // the names of the request are overlooked, not compared; never with FreeNames
+	FixedCN     bool           // CommonNames count even with FreeNames
+	FewerDNS    bool           // a request may ask for some of the DNS names; otherwise for all or none
+	Extension   *Extension     // provisioner extension of this proof's certificates; nil: the profile's
+	Principal   string         // who or what is behind the proof, for webhooks alone
 	SSH         *SSHRight      // what may be certified in SSH; nil is nothing
 	Bind        Binding        // which key or request the proof is tied to
 	NotBefore   time.Time      // the proof's own begin, which bounds the certificate; zero: unbounded
@@ -36,6 +40,14 @@ type Grant struct {
 	Proof       Proof          // certificate behind the proof, if any
 	Claims      map[string]any // verified facts, for templates and webhooks
 	RA          []byte         // JSON of a registration authority's own data, stored with the certificate
+}
+
+// extension is the provisioner extension; nil leaves it out.
+func (g *Grant) extension() *Extension {
+	if g.Extension == nil || g.Profile.Extension == nil {
+		return g.Profile.Extension
+	}
+	return g.Extension
 }
 
 // Once says how a proof is used up: by an entry under Key in the store.

@@ -26,7 +26,7 @@ func admitRequest(g *Grant, ask *X509Ask) error {
 	if err := g.Bind.admit(ask); err != nil {
 		return err
 	}
-	if cn := r.Subject.CommonName; cn != "" && !g.FreeNames && !g.Fixed && !slices.Contains(g.CommonNames, cn) {
+	if cn := r.Subject.CommonName; cn != "" && (!g.FreeNames || g.FixedCN) && !g.Fixed && !slices.Contains(g.CommonNames, cn) {
 		return fault.New(fault.Denied, "the certificate request has the common name %q, but the proof covers %s", cn, quoted(g.CommonNames))
 	}
 	custom := g.Profile.X509.Custom // whose template decides what of the rest it copies
@@ -47,7 +47,7 @@ func admitRequest(g *Grant, ask *X509Ask) error {
 	if g.Bounds != nil { // the names come from the proof; the request may ask for no others
 		return g.Bounds.admitAll(nil, allNames{Names: RequestNames(r)})
 	}
-	return admitNames(g.Names, r)
+	return admitNames(g, r)
 }
 
 // refuseOtherNames: no proof covers names of kinds that we only know to exist.
@@ -62,8 +62,8 @@ func refuseOtherNames(r *x509.CertificateRequest) error {
 	return nil
 }
 
-func admitNames(granted Names, r *x509.CertificateRequest) error {
-	asked := RequestNames(r)
+func admitNames(g *Grant, r *x509.CertificateRequest) error {
+	asked, granted := RequestNames(r), g.Names
 	kinds := []struct {
 		name           string
 		asked, granted []string
@@ -74,7 +74,7 @@ func admitNames(granted Names, r *x509.CertificateRequest) error {
 		{"URIs", asked.uriStrings(), granted.uriStrings()},
 	}
 	for _, k := range kinds {
-		if len(k.asked) > 0 && !sameSet(k.asked, k.granted) {
+		if len(k.asked) > 0 && !sameSet(k.asked, k.granted) && !(g.FewerDNS && k.name == "DNS names" && subset(k.asked, k.granted)) {
 			return fault.New(fault.Denied, "the certificate request asks for the %s %s, but the proof covers %s", k.name, quoted(k.asked), quoted(k.granted))
 		}
 	}

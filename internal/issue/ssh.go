@@ -28,6 +28,7 @@ type SSHRight struct {
 	ValidBefore Moment   // wins over what the request wishes
 	Free        bool     // the request says all three, and the rest is for templates alone
 	Fixed       bool     // principals of the request are overlooked, not compared
+	FreeNames   bool     // the request says which principals, and must name one; Principals do not count
 	KeySHA256   []byte   // SHA-256 of the only public key allowed, wire form; empty: any
 
 	Key           crypto.PublicKey // the only public key allowed; nil: any
@@ -136,8 +137,11 @@ func admitSSH(right *SSHRight, ask *SSHAsk, now time.Time) error {
 	if ask.Type != "" && ask.Type != right.Type {
 		return fault.New(fault.Denied, "the request asks for a %s certificate, the proof is for a %s certificate", ask.Type, right.Type)
 	}
+	if right.FreeNames && len(ask.Principals) == 0 {
+		return fault.New(fault.Invalid, "the request names no principals, and the proof does not say which to certify")
+	}
 	for _, p := range ask.Principals {
-		if !right.Fixed && !slices.ContainsFunc(right.Principals, func(q string) bool { return strings.EqualFold(p, q) }) {
+		if !right.Fixed && !right.FreeNames && !slices.ContainsFunc(right.Principals, func(q string) bool { return strings.EqualFold(p, q) }) {
 			return fault.New(fault.Denied, "the request asks for the principal %s, but the proof covers %s", quoted([]string{p}), quoted(right.Principals))
 		}
 	}

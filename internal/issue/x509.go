@@ -85,7 +85,7 @@ func NewX509(g *Grant, ask *X509Ask, now time.Time) (*X509Draft, error) {
 	if url := g.Profile.Authority.CRLURL; url != "" {
 		cert.CRLDistributionPoints = []string{url}
 	}
-	if err := addExtension(cert, g.Profile.Extension); err != nil {
+	if err := addExtension(cert, g.extension()); err != nil {
 		return nil, err
 	}
 	cert.NotBefore, cert.NotAfter = validity(g, ask, span{}, now)
@@ -115,7 +115,7 @@ func newTemplated(g *Grant, ask *X509Ask, now time.Time) (*X509Draft, error) {
 	if url := g.Profile.Authority.CRLURL; url != "" && !g.Profile.X509.Custom {
 		cert.CRLDistributionPoints = []string{url} // no default template names any
 	}
-	if err := addExtension(cert, g.Profile.Extension); err != nil {
+	if err := addExtension(cert, g.extension()); err != nil {
 		return nil, err
 	}
 	cert.NotBefore, cert.NotAfter = validity(g, ask, span{cert.NotBefore, cert.NotAfter}, now)

@@ -32,14 +32,15 @@ func (a Act) String() string {
 
 // row is all there is to know of one type of provisioner.
 type row struct {
-	name     string
-	number   int   // in the provisioner extension
-	acts     []Act // what its proofs may be good for; everything else is refused
-	protocol bool  // has a protocol of its own (ACME, SCEP); a token for it is refused
-	noExpiry bool  // its legacy tokens never carry exp
-	noSerial bool  // its tokens say who somebody is, never which certificate to revoke
-	decode   func(data []byte) (Kind, error)
-	open     func(p *Provisioner, env *Env) error
+	name      string
+	number    int   // in the provisioner extension
+	acts      []Act // what its proofs may be good for; everything else is refused
+	protocol  bool  // has a protocol of its own (ACME, SCEP); a token for it is refused
+	noExpiry  bool  // its legacy tokens never carry exp
+	hostsOnly bool  // of SSH certificates it signs those of hosts alone
+	noSerial  bool  // its tokens say who somebody is, never which certificate to revoke
+	decode    func(data []byte) (Kind, error)
+	open      func(p *Provisioner, env *Env) error
 }
 
 // kinds is the table of provisioner types. A row without decode is a type whose name and
@@ -47,9 +48,9 @@ type row struct {
 var kinds = []row{
 	{name: "JWK", number: 1, acts: []Act{SignX509, RenewX509, RevokeX509, SignSSH, RevokeSSH}, decode: decodeJWK, open: openJWK},
 	{name: "OIDC", number: 2, acts: []Act{SignX509, RenewX509, RevokeX509, SignSSH, RevokeSSH}, noSerial: true, decode: decodeOIDC, open: openOIDC},
-	{name: "GCP", number: 3, acts: []Act{SignX509, RenewX509, SignSSH}},
-	{name: "AWS", number: 4, acts: []Act{SignX509, RenewX509, SignSSH}},
-	{name: "Azure", number: 5, acts: []Act{SignX509, RenewX509, SignSSH}},
+	{name: "GCP", number: 3, acts: []Act{SignX509, RenewX509, SignSSH}, decode: decodeGCP, open: openGCP},
+	{name: "AWS", number: 4, acts: []Act{SignX509, RenewX509, SignSSH}, hostsOnly: true, decode: decodeAWS, open: openAWS},
+	{name: "Azure", number: 5, acts: []Act{SignX509, RenewX509, SignSSH}, hostsOnly: true, decode: decodeAzure, open: openAzure},
 	{name: "ACME", number: 6, acts: []Act{RenewX509}, protocol: true, decode: decodeACME, open: openACME},
 	{name: "X5C", number: 7, acts: []Act{SignX509, RenewX509, RevokeX509, SignSSH}, decode: decodeX5C, open: openX5C},
 	{name: "K8sSA", number: 8, acts: []Act{SignX509, RenewX509, RevokeX509, SignSSH}, noExpiry: true, noSerial: true, decode: decodeK8sSA, open: openK8sSA},

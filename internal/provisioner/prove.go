@@ -41,6 +41,7 @@ type Want struct {
 	Certificate *ssh.Certificate    // SSH certificate that the proof is about; nil for kinds that prove something else
 	Chain       []*x509.Certificate // certificate whose key is Key, leaf first; nil for kinds without
 	Nebula      cert.Certificate    // of a Nebula network, whose key is Key; nil for kinds without
+	Metadata    string              // address of the machine's metadata service; "": the cloud's own
 	Insecure    bool                // carry Chain in the header x5cInsecure instead of x5c
 }
 

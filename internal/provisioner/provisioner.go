@@ -243,6 +243,9 @@ func (p *Provisioner) Verify(ctx context.Context, act Act, t *Token) (*issue.Gra
 	if row == nil || !row.permits(act) {
 		return nil, fault.New(fault.Unproven, "a provisioner of type %s may not %s", p.Type, act)
 	}
+	if act == SignSSH && row.hostsOnly && t.SSHType != "" && t.SSHType != "host" {
+		return nil, fault.New(fault.Denied, "a provisioner of type %s signs SSH certificates of hosts alone, not of type %q", p.Type, t.SSHType)
+	}
 	if act == SignSSH && !p.claims.EnableSSHCA {
 		return nil, fault.New(fault.Unproven, "provisioner %q does not sign SSH certificates (its claim enableSSHCA is off)", p.Name)
 	}

@@ -28,6 +28,7 @@ var signatureAlgorithms = []jose.SignatureAlgorithm{
 	jose.RS256, jose.RS384, jose.RS512,
 	jose.PS256, jose.PS384, jose.PS512,
 	jose.EdDSA, keys.XEdDSA,
+	jose.HS256, jose.HS384, jose.HS512, // of identity documents of AWS alone
 }
 
 // Token is a JWT taken apart once (RFC 7519). Nothing in it is verified until VerifyBy.
@@ -35,6 +36,7 @@ type Token struct {
 	Header
 	TokenClaims
 	At      time.Time // when it is looked at
+	SSHType string    // type of SSH certificate that is asked for with it; "" if the request does not say
 	jws     *jose.JSONWebSignature
 	payload []byte
 }
@@ -67,6 +69,7 @@ type TokenClaims struct {
 	Email           string          `json:"email"`
 	TenantID        string          `json:"tid"`
 	Nonce           string          `json:"nonce"`
+	Amazon          json.RawMessage `json:"amazon"` // read by those it is for
 }
 
 // StepClaims say what an SSH certificate should be, and carry a registration authority's
@@ -141,6 +144,9 @@ func ParseToken(raw string, now time.Time) (*Token, error) {
 	}
 	if err := strict.Decode(t.payload, &t.TokenClaims); err != nil {
 		return nil, badToken(err, "its claims are no proper JSON object")
+	}
+	if t.Amazon == nil && strings.HasPrefix(t.Algorithm, "HS") {
+		return nil, badToken(nil, "it is signed with a shared secret, which this CA has with nobody")
 	}
 	if !t.Expiry.valid() || !t.NotBefore.valid() || !t.IssuedAt.valid() {
 		return nil, badToken(nil, "a date in it (exp, nbf, iat) is out of range")

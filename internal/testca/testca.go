@@ -77,6 +77,7 @@ type CA struct {
 	SSHUserKey, SSHHostKey   crypto.Signer // of the SSH half
 
 	t      testing.TB
+	file   string // of the database; "" in memory
 	setup  Setup
 	server func() *httptest.Server
 }
@@ -106,6 +107,16 @@ func (c *CA) In(t testing.TB) *CA {
 	return &seen
 }
 
+// Sibling is another server of the same CA, on the same database, which must be a durable one.
+func (c *CA) Sibling() *CA {
+	c.t.Helper()
+	s := *c
+	s.openStore()
+	s.Office = ca.New(ca.Options{Store: s.Store, Log: s.Logger(), Started: s.setup.Started, Observe: s.setup.Observe}, s.NewState())
+	s.server = sync.OnceValue(s.serve)
+	return &s
+}
+
 // Logger writes into Log.
 func (c *CA) Logger() *slog.Logger {
 	return slog.New(slog.NewJSONHandler(c.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -115,7 +126,10 @@ func (c *CA) openStore() {
 	c.t.Helper()
 	config := store.Config{Type: "memory"}
 	if c.setup.Durable {
-		config = store.Config{Type: "sqlite", DataSource: filepath.Join(c.t.TempDir(), "signet.db")}
+		if c.file == "" {
+			c.file = filepath.Join(c.t.TempDir(), "signet.db")
+		}
+		config = store.Config{Type: "sqlite", DataSource: c.file}
 	}
 	db, err := store.Open(context.Background(), config, c.Logger())
 	if err != nil {

@@ -156,13 +156,16 @@ func (t *Token) text(tb testing.TB, text string, members map[string]any) string 
 // Base64 is base64url without padding.
 func Base64(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
 
+// hashes by the digits at the end of an algorithm's name.
+var hashes = map[string]crypto.Hash{"256": crypto.SHA256, "384": crypto.SHA384, "512": crypto.SHA512}
+
 // Sign is RFC 7518, Section 3: how each algorithm signs its input.
 func Sign(tb testing.TB, key any, alg, input string) []byte {
 	tb.Helper()
 	if key == nil || alg == "none" {
 		return nil
 	}
-	hash, ok := map[string]crypto.Hash{"256": crypto.SHA256, "384": crypto.SHA384, "512": crypto.SHA512}[strings.TrimLeft(alg, "EPHRS")]
+	hash, ok := hashes[strings.TrimLeft(alg, "EPHRS")]
 	if !ok {
 		hash = crypto.SHA256
 	}
