@@ -66,6 +66,9 @@ func (d *LocalDraft) Check(issuer *x509.Certificate, now time.Time) (*CheckedX50
 	if err := checkNames(&Profile{Authority: authority}, nil, names); err != nil {
 		return nil, err
 	}
+	if err := checkDirectory(authority, &cert); err != nil {
+		return nil, err
+	}
 	for _, cn := range commonNames {
 		if err := checkText("common name", cn, maxCommonName); err != nil {
 			return nil, err

@@ -205,6 +205,9 @@ func (d *X509Draft) Check(now time.Time) (*CheckedX509, error) {
 	if err := checkNames(d.grant.Profile, commonNames, names); err != nil {
 		return nil, err
 	}
+	if err := checkDirectory(a, d.cert); err != nil {
+		return nil, err
+	}
 	return d.complete(names.Names)
 }
 
