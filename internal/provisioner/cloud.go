@@ -84,13 +84,18 @@ func (c *CloudRules) warnings() []string {
 		return nil
 	}
 	var all []string
-	if c.p.profile.Policy == nil && !c.p.profile.X509.Custom {
-		all = append(all, "a machine chooses the names in its certificate freely; disableCustomSANs or rules in options.x509.allow limit them")
-	}
 	if c.p.profile.SSHPolicy == nil && !c.p.profile.SSH.Custom && c.p.claims.EnableSSHCA {
 		all = append(all, "a machine chooses the principals of its SSH host certificate freely; disableCustomSANs or rules in options.ssh.host.allow limit them")
 	}
 	return all
+}
+
+// CallerNames: what a cloud vouches for is one thing, what its machines ask for another.
+func (c *CloudRules) CallerNames() (string, bool) {
+	if c.DisableCustomSANs {
+		return "", false
+	}
+	return "a machine chooses the names in its certificate freely; disableCustomSANs limits them to its own", false
 }
 
 // onceByContent identifies a token without an ID of its own by what was signed.

@@ -148,6 +148,15 @@ func (o *OIDC) Warnings() []string {
 	return nil
 }
 
+// Risks tells of people who choose their names because they are admins here.
+func (o *OIDC) Risks() []Risk {
+	if len(o.Admins) == 0 || o.p.profile.X509.Custom || o.p.bounded() {
+		return nil
+	}
+	return []Risk{{ID: "admin-names", Level: RiskMedium, Like: "ESC1", Template: "x509", Text: "its admins get certificates for any names",
+		Advice: "put allow rules into options.x509.allow, and keep the accounts of admins as safe as the CA's own"}}
+}
+
 // Warm fetches the keys before somebody waits for them.
 func (o *OIDC) Warm(ctx context.Context) { _, _ = o.keys.get(ctx, "") }
 

@@ -272,7 +272,7 @@ func (p *Provisioner) Warnings() []string {
 		}
 	}
 	if why, fromProof := p.callers(); why != "" && !fromProof && !p.profile.X509.Custom && !p.bounded() {
-		say("%s; rules in options.x509.allow bound the names", why)
+		say("%s; rules in options.x509.allow bound them", why)
 	}
 	if p.Options == nil {
 		return all

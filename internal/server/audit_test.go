@@ -61,6 +61,8 @@ func TestSEC29_EachWeaknessIsFound(t *testing.T) {
 		{"ESC1", "caller-names", "high", "names of the request", x509Audit(`{"subject":{{ toJson .Subject }},"dnsNames":{{ toJson .Insecure.CR.DNSNames }}` + usages), "", ""},
 		{"ESC1", "caller-names", "high", "the common name of the request", x509Audit(`{"subject":{{ toJson .Insecure.CR.Subject }},"sans":{{ toJson .SANs }}` + usages), "", ""},
 		{"ESC1", "caller-names", "high", "a kind whose proofs bind no names (Certifried)", k8s, "", ""},
+		{"ESC1", "caller-names", "high", "machines with custom SANs (Certifried)", `"type":"Azure","name":"ops","tenantId":"b17c217c-84db-43f0-babd-e06a71083cda"`, "", ""},
+		{"ESC1", "admin-names", "medium", "admins of an identity provider", `"type":"OIDC","name":"ops","clientID":"c","configurationEndpoint":"https://accounts.example/.well-known/openid-configuration","admins":["a@example.com"]`, "", ""},
 		{"ESC1", "caller-names", "high", "X5C: whoever holds a certificate", `"type":"X5C","name":"ops","roots":` + auditRoot(t), "", ""},
 		{"ESC1", "ca", "medium", "CA certificates", x509Audit(sans + `,"basicConstraints":{"isCA":true},"keyUsage":["certSign"],"extKeyUsage":["clientAuth"]}`), "", ""},
 		{"ESC1", "caller-ca", "high", "a CA by the request", x509Audit(`{{/* isCA */}}{{ toJson .Insecure.CR }}`), "", ""},
@@ -101,13 +103,14 @@ func TestSEC29_BoundsCount(t *testing.T) {
 	good := `{"subject":{{ toJson .Subject }},"sans":{{ toJson .SANs }},"keyUsage":["digitalSignature"],"extKeyUsage":["serverAuth"]}`
 	free := `{"subject":{{ toJson .Insecure.CR.Subject }},"dnsNames":{{ toJson .Insecure.CR.DNSNames }},"keyUsage":["digitalSignature"],"extKeyUsage":["serverAuth"]}`
 	for proves, c := range map[string]struct{ provisioner, authority, want string }{
-		"default":                    {auditJWK, "", "[]"},
-		"a template from the proof":  {x509Audit(good), "", "[]"},
-		"rules of the provisioner":   {x509Audit(free, `"allow":{"dns":["*.example"]}`), "", "[bounded-names low]"},
-		"rules of the CA":            {x509Audit(free), `,"policy":{"x509":{"allow":{"dns":["*.example"]}}}`, "[bounded-names low]"},
-		"deny rules bound nothing":   {x509Audit(free, `"deny":{"dns":["*.example"]}`), "", "[caller-names high]"},
-		"the key of the request":     {x509Audit(strings.Replace(good, `["digitalSignature"]`, `{{ if eq .Insecure.CR.KeyType "RSA" }}["keyEncipherment"]{{ else }}["digitalSignature"]{{ end }}`, 1)), "", "[]"},
-		"a check of the data's word": {x509Audit(`{{ if not .Insecure.User.env }}{{ fail "no" }}{{ end }}` + good), "", "[]"},
+		"default":                      {auditJWK, "", "[]"},
+		"a template from the proof":    {x509Audit(good), "", "[]"},
+		"rules of the provisioner":     {x509Audit(free, `"allow":{"dns":["*.example"]}`), "", "[bounded-names low]"},
+		"rules of the CA":              {x509Audit(free), `,"policy":{"x509":{"allow":{"dns":["*.example"]}}}`, "[bounded-names low]"},
+		"machines without custom SANs": {`"type":"Azure","name":"ops","tenantId":"b17c217c-84db-43f0-babd-e06a71083cda","disableCustomSANs":true`, "", "[]"},
+		"deny rules bound nothing":     {x509Audit(free, `"deny":{"dns":["*.example"]}`), "", "[caller-names high]"},
+		"the key of the request":       {x509Audit(strings.Replace(good, `["digitalSignature"]`, `{{ if eq .Insecure.CR.KeyType "RSA" }}["keyEncipherment"]{{ else }}["digitalSignature"]{{ end }}`, 1)), "", "[]"},
+		"a check of the data's word":   {x509Audit(`{{ if not .Insecure.User.env }}{{ fail "no" }}{{ end }}` + good), "", "[]"},
 	} {
 		t.Run(proves, func(t *testing.T) {
 			t.Parallel()
