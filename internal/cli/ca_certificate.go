@@ -2,6 +2,10 @@ package cli
 
 import (
 	"context"
+	"strings"
+
+	"github.com/signet-ca/signet"
+	"github.com/signet-ca/signet/internal/provisioner"
 )
 
 // certificateFlags are the flags of ca certificate.
@@ -87,6 +91,9 @@ func (f *certificateFlags) run(ctx context.Context, env *Env, subject string, to
 		if ask.OTT, err = f.prove(ctx, env, source, wantFor(subject, names, ask.CSR.CertificateRequest)); err != nil {
 			return nil, err
 		}
+		if err := f.rename(env, ask, to, subject); err != nil {
+			return nil, err
+		}
 	}
 	if to.chain, err = source.sign(ctx, ask); err != nil {
 		return nil, err
@@ -105,6 +112,20 @@ func (f *certificateFlags) keep(env *Env, source *authority, to *pair) (any, err
 	return newCertificateResult(source, to.chain, to.crtFile, to.keyFile), nil
 }
 
+// rename makes the request anew where only the token says who asks.
+func (f *certificateFlags) rename(env *Env, ask *signet.SignRequest, to *pair, subject string) error {
+	if !strings.EqualFold(f.made, "OIDC") {
+		return nil
+	}
+	token, err := provisioner.ParseToken(ask.OTT, env.Now())
+	if err != nil {
+		return err
+	}
+	commonName, names := namesOfLogin(token, subject, f.names)
+	ask.CSR.CertificateRequest, err = newRequest(to.key, commonName, names)
+	return err
+}
+
 // wanted is the common name and the names to ask for: those of the token if there is one.
 func (f *certificateFlags) wanted(env *Env, subject string) (string, []string, error) {
 	if f.token == "" {
@@ -116,6 +137,10 @@ func (f *certificateFlags) wanted(env *Env, subject string) (string, []string, e
 	token, err := f.given(env)
 	if err != nil {
 		return "", nil, err
+	}
+	if tokenKind(token) == "OIDC" {
+		commonName, names := namesOfLogin(token, subject, f.names)
+		return commonName, names, nil
 	}
 	commonName, names, err := namesOfToken(token, subject)
 	if err == nil && names == nil {

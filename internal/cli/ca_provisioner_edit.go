@@ -34,6 +34,7 @@ func provisionerKinds() []provisionerKind {
 		{"JWK", jwk, true},
 		{"K8SSA", &k8ssaKindFlags{jwk: jwk}, true},
 		{"X5C", new(x5cRootFlags), true},
+		{"OIDC", new(oidcFlags), true},
 		{"SSHPOP", nil, true},
 		{"NEBULA", new(nebulaRootFlags), true},
 		{"ACME", new(acmeFlags), false},

@@ -111,6 +111,15 @@ func (q question) accept(answer string) error {
 	return nil
 }
 
+// askLine asks a person, or takes the next line of standard input if nobody sits there.
+func (e *Env) askLine(ctx context.Context, q question) (string, error) {
+	if e.TTY != nil || isTerminal(e.Stdin) {
+		return e.ask(ctx, q)
+	}
+	line, err := (&terminal{in: e.Stdin, fd: -1}).line(ctx)
+	return strings.TrimSpace(line), err
+}
+
 // askPassword asks without echo. Only line ends are cut: blanks may belong to a password.
 func (e *Env) askPassword(ctx context.Context, q question) ([]byte, error) {
 	t, err := e.openTerminal(q)

@@ -34,6 +34,7 @@ type proofFlags struct {
 	x5cFlags
 	k8ssaFlags
 	nebulaFlags
+	loginFlags
 }
 
 func (p *proofFlags) register(fs *flags) {
@@ -43,6 +44,7 @@ func (p *proofFlags) register(fs *flags) {
 	p.x5cFlags.register(fs)
 	p.k8ssaFlags.register(fs)
 	p.nebulaFlags.register(fs)
+	p.loginFlags.register(fs)
 	fs.Incompatible("k8ssa-token-path", "x5c-cert", "nebula-cert")
 	fs.Incompatible("nebula-cert", "x5c-cert")
 }
@@ -79,6 +81,7 @@ func proverKinds() []proverKind {
 		{name: "SSHPOP", held: true, prove: proveSSHPOP},
 		{name: "X5C", wanted: func(p *proofFlags) bool { return p.x5cFlags.wanted() }, prove: proveX5C},
 		{name: "K8sSA", wanted: func(p *proofFlags) bool { return p.k8ssaFlags.wanted() }, prove: proveK8sSA},
+		{name: "OIDC", id: oidcID, note: "client", prove: proveOIDC},
 		{name: "Nebula", wanted: func(p *proofFlags) bool { return p.nebulaFlags.wanted() }, prove: proveNebula},
 	}
 }

@@ -49,7 +49,7 @@ func tokenKind(t *provisioner.Token) string {
 		return "Nebula"
 	case ours || t.Issuer != "" && slices.Contains(t.Audience, "step-certificate-authority"):
 		return "JWK"
-	case t.AuthorizedParty != "" || t.Email != "" || t.Nonce != "":
+	case t.AuthorizedParty != "" || t.Email != "" || t.Nonce != "" || strings.HasPrefix(t.Issuer, "https://"):
 		return "OIDC"
 	}
 	return ""

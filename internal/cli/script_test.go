@@ -13,6 +13,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/signet-ca/signet/internal/cli"
+	"github.com/signet-ca/signet/internal/testidp"
 )
 
 // TestMain makes the binary available to scripts under its three names.
@@ -36,10 +37,12 @@ func TestScripts(t *testing.T) {
 			env.Setenv("HOME", home)
 			env.Setenv("USERPROFILE", home)
 			env.Setenv("NO_PROXY", "*")
+			env.Values[idpKey{}] = map[string]*testidp.Provider{}
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"freeport":  freePort,
+			"idp":       startIDP,
 			"quickca":   quickCA,
 			"waitready": waitReady,
 			"mode":      mode,

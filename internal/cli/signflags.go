@@ -20,6 +20,7 @@ type signFlags struct {
 	data                dataFlags
 	force               bool
 	acme                acmeWays // registered by those commands that can use it
+	made                string   // type of the provisioner whose token was made here
 }
 
 func (f *signFlags) register(fs *flags) {
@@ -53,7 +54,11 @@ func (f *signFlags) authority(ctx context.Context, env *Env) (*authority, error)
 // the token can do nothing with it but get the same certificate.
 func (f *signFlags) prove(ctx context.Context, env *Env, source *authority, want provisioner.Want) (string, error) {
 	p := &proof{flags: &f.proofFlags, env: env, source: source, act: provisioner.SignX509, want: want}
-	return p.make(ctx)
+	token, err := p.make(ctx)
+	if p.provisioner != nil {
+		f.made = p.provisioner.Type
+	}
+	return token, err
 }
 
 func wantFor(subject string, names []string, csr *x509.CertificateRequest) provisioner.Want {

@@ -29,7 +29,7 @@ type sshFlags struct {
 	addUser    bool
 	comment    string
 	confirm    bool
-	console    bool
+	proven     string // token of a login that told who it is; "" if that was not needed
 	insecure   bool
 	alg        keyFlags
 }
@@ -45,7 +45,6 @@ func (f *sshFlags) register(fs *flags) {
 	f.alg.register(fs)
 	f.signFlags.register(fs)
 	f.registerKey(fs)
-	registerConsole(fs, &f.console)
 	fs.Incompatible("token", "provisioner-password-file")
 	fs.Check(func(given func(string) bool) error {
 		if given("add-user") && len(f.principals) > 1 {
@@ -107,7 +106,7 @@ type sshRequest struct {
 // send gets the certificate for a key. It makes the token if none is given.
 func (r *sshRequest) send(ctx context.Context, key ssh.PublicKey) (*signet.SSHSignResponse, error) {
 	f, who := r.flags, r.who
-	ask := &signet.SSHSignRequest{Key: signet.SSHPublicKey{PublicKey: key}, OTT: f.token, Type: who.kind, KeyID: who.name,
+	ask := &signet.SSHSignRequest{Key: signet.SSHPublicKey{PublicKey: key}, OTT: cmp.Or(f.token, f.proven), Type: who.kind, KeyID: who.name,
 		Principals: who.principals, ValidAfter: f.notBefore, ValidBefore: f.notAfter}
 	if r.addUser != nil {
 		ask.AddUserKey = &signet.SSHPublicKey{PublicKey: r.addUser}

@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/crypto/ssh"
 
 	"github.com/signet-ca/signet"
+	"github.com/signet-ca/signet/internal/provisioner"
 )
 
 // sshLoginFlags are the flags of ssh login.
@@ -22,7 +24,7 @@ func sshLogin() *command {
 	return &command{
 		short: "get an SSH certificate into the ssh-agent",
 		long: `Makes a key, gets a user certificate for it, and gives both to the ssh-agent, for as long as the certificate
-			is valid. Nothing is written to a disk. While the agent has a valid certificate of this CA for the identity, nothing is
+			is valid. Nothing is written to a disk. Where an identity provider knows who logs in, nobody is asked. While the agent has a valid certificate of this CA for the identity, nothing is
 			done, unless --force.`,
 		args: []arg{may("identity", "who logs in, such as an e-mail address; also --identity")},
 		examples: []example{
@@ -59,7 +61,7 @@ func (f *sshLoginFlags) run(ctx context.Context, env *Env) (any, error) {
 		return nil, err
 	}
 	if f.identity == "" {
-		if f.identity, err = env.ask(ctx, question{label: "Who logs in", flag: "identity"}); err != nil {
+		if f.identity, err = f.who(ctx, env, source); err != nil {
 			return nil, err
 		}
 	}
@@ -77,6 +79,32 @@ func (f *sshLoginFlags) run(ctx context.Context, env *Env) (any, error) {
 		}
 	}
 	return f.login(ctx, env, source, agent)
+}
+
+// who finds out who logs in: an identity provider knows, and a token says it; else the person
+// is asked.
+func (f *sshLoginFlags) who(ctx context.Context, env *Env, source *authority) (string, error) {
+	raw := f.token
+	if raw == "" {
+		chosen, err := f.choose(ctx, env, source, provisioner.SignSSH)
+		if err != nil {
+			return "", err
+		}
+		f.provisioner = chosen.Name // which is not asked again
+		if !strings.EqualFold(chosen.Type, "OIDC") {
+			return env.ask(ctx, question{label: "Who logs in", flag: "identity"})
+		}
+		p := &proof{flags: &f.proofFlags, env: env, source: source, act: provisioner.SignSSH, provisioner: chosen}
+		if raw, err = proveOIDC(ctx, p); err != nil {
+			return "", err
+		}
+		f.proven = raw
+	}
+	t, err := provisioner.ParseToken(raw, env.Now())
+	if err != nil {
+		return "", err
+	}
+	return cmp.Or(t.Email, t.Subject), nil
 }
 
 // userRoots are the keys that sign users' certificates; nil if they cannot be known.

@@ -48,6 +48,7 @@ func rows() []row {
 		{"path", path},
 		{"completion", completion},
 		{"base64", base64Command},
+		{"oauth", oauthCommand},
 
 		// contexts
 		{"context current", contextCurrent},

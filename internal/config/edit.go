@@ -52,6 +52,9 @@ func AddProvisioner(path string, object []byte) error {
 		if indexOf(list, name) >= 0 {
 			return fault.New(fault.Conflict, "a provisioner called %q exists already in %s", name, path)
 		}
+		if err := refuseTwin(list, object, -1); err != nil {
+			return err
+		}
 		e.append(list, added)
 		return nil
 	})
@@ -71,6 +74,9 @@ func ReplaceProvisioner(path, name string, object []byte) error {
 		}
 		if other := indexOf(list, newName); other >= 0 && other != i {
 			return fault.New(fault.Conflict, "a provisioner called %q exists already in %s", newName, path)
+		}
+		if err := refuseTwin(list, object, i); err != nil {
+			return err
 		}
 		e.merge(&list.Elements[i], wanted, e.indent(list.Elements[i].BeforeExtra))
 		return nil
@@ -214,6 +220,21 @@ func indexOf(list *hujson.Array, name string) int {
 		}
 	}
 	return -1
+}
+
+// refuseTwin: tokens must tell a provisioner from the others, itself excepted.
+func refuseTwin(list *hujson.Array, object []byte, itself int) error {
+	var mine provisioner.Provisioner
+	if err := json.Unmarshal(object, &mine); err != nil {
+		return nil // what is wrong with it is for others to say
+	}
+	for i := range list.Elements {
+		var p provisioner.Provisioner
+		if i != itself && json.Unmarshal(standard(&list.Elements[i]), &p) == nil && p.TokenID() == mine.TokenID() {
+			return fault.New(fault.Conflict, "the provisioner %q is selected by %q already, so tokens could not tell the two apart", p.Name, mine.TokenID())
+		}
+	}
+	return nil
 }
 
 // memberIndex finds a member by its name in any case, the last one if there are several.

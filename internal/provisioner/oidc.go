@@ -1,8 +1,10 @@
 package provisioner
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -37,6 +39,7 @@ type OIDC struct {
 	BoundClaims map[string]ClaimValues `json:"boundClaims,omitempty" help:"claims that each token must have: name of the claim, and a value or a list of accepted values, in which * stands for anything"`
 	Rules       []ClaimRule            `json:"rules,omitempty" help:"what claims turn into: principals, names and roles"`
 
+	name  string
 	p     *Provisioner
 	keys  *keySet
 	admin *issue.Profile // of admins, who may have what they ask for
@@ -52,7 +55,12 @@ type ClaimRule struct {
 
 func decodeOIDC(data []byte) (Kind, error) {
 	o := new(OIDC)
-	return o, json.Unmarshal(data, o)
+	var named struct {
+		Name string `json:"name"`
+	}
+	err := errors.Join(json.Unmarshal(data, o), json.Unmarshal(data, &named))
+	o.name = named.Name
+	return o, err
 }
 
 func openOIDC(p *Provisioner, env *Env) error {
@@ -120,7 +128,7 @@ func (o *OIDC) check(env *Env) (endpoint string, err error) {
 }
 
 // TokenID is the client that tokens are made for.
-func (o *OIDC) TokenID() string { return o.ClientID }
+func (o *OIDC) TokenID() string { return cmp.Or(o.ClientID, "oidc/"+o.name) }
 
 // OwnMembers lists the members in use that only this product knows.
 func (o *OIDC) OwnMembers() []string {

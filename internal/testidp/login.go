@@ -133,6 +133,22 @@ func (p *Provider) poll(w http.ResponseWriter, form url.Values) {
 	}
 }
 
+// job hands a job of a build service its token, for whatever audience it wants.
+func (p *Provider) job(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("Authorization") != "Bearer "+Secret {
+		http.Error(w, "not your job", http.StatusUnauthorized)
+		return
+	}
+	claims := p.Claims()
+	claims["aud"], claims["jti"] = r.URL.Query().Get("audience"), rand.Text()
+	token, err := p.sign(claims)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	write(w, http.StatusOK, map[string]any{"value": token, "count": len(token)})
+}
+
 func (p *Provider) hand(w http.ResponseWriter, user map[string]any, nonce string) {
 	now := time.Now()
 	claims := map[string]any{"iss": p.URL, "aud": Client, "iat": now.Unix(), "exp": now.Add(10 * time.Minute).Unix()}
