@@ -118,7 +118,18 @@ func writePEM(w http.ResponseWriter, certs []*x509.Certificate) error {
 	return nil
 }
 
+// visible refuses to tell strangers of provisioners where the operator closed that.
+func (a *API) visible(r *http.Request) error {
+	if a.CA.State().Hidden && clientOf(r) == nil {
+		return fault.New(fault.Missing, "this CA shows its provisioners to holders of its certificates only; get a token from whoever runs it")
+	}
+	return nil
+}
+
 func (a *API) provisioners(w http.ResponseWriter, r *http.Request) error {
+	if err := a.visible(r); err != nil {
+		return err
+	}
 	limit := 0
 	if s := r.URL.Query().Get("limit"); s != "" {
 		n, err := strconv.Atoi(s)
@@ -144,6 +155,9 @@ func (a *API) provisioners(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a *API) encryptedKey(w http.ResponseWriter, r *http.Request) error {
+	if err := a.visible(r); err != nil {
+		return err
+	}
 	key, ok := a.CA.State().Provisioners.EncryptedKey(r.PathValue("kid"))
 	if !ok {
 		return fault.New(fault.Missing, "no provisioner has an encrypted key with the ID %q", clip(r.PathValue("kid")))

@@ -200,3 +200,28 @@ func TestSEC01_TokensOfEveryTypeAtEveryEndpoint(t *testing.T) {
 	}
 	c.Do(testca.Call{Method: http.MethodPost, Path: "/renew", As: h}).Want(201)
 }
+
+// SEC-07: closed, the list of provisioners, their encrypted keys and the hosts are for nobody
+// without a certificate of this CA; hosts for nobody at all.
+func TestSEC07_ClosedLists(t *testing.T) {
+	t.Parallel()
+	c := testca.New(t, func(s *testca.Setup) { s.SSH = true })
+	h := c.Issue("member")
+	c.IssueSSH("host", "box.example.com")
+	key := "/provisioners/" + c.KeyID + "/encrypted-key"
+	c.Get("/provisioners").Want(200)
+	c.Get("/ssh/hosts").Want(200)
+	c.Reload(func(s *testca.Setup) {
+		s.SSH = true
+		s.State = func(s *ca.State) { s.Hidden, s.SSH.HideHosts = true, true }
+	})
+	for _, path := range []string{"/provisioners", "/1.0/provisioners", "/provisioners?limit=1", key, "/1.0" + key, "/ssh/hosts", "/ssh/get-hosts", "/1.0/ssh/hosts"} {
+		if a := c.Get(path); a.Status != 404 || strings.Contains(string(a.Body), testca.Provisioner) || strings.Contains(string(a.Body), "box.example.com") {
+			t.Errorf("%s: %d %s", path, a.Status, a.Body)
+		}
+	}
+	c.Do(testca.Call{Method: "GET", Path: "/provisioners", As: h}).Want(200)
+	c.Do(testca.Call{Method: "GET", Path: "/ssh/hosts", As: h}).Want(404)
+	// Tokens made elsewhere work as before.
+	c.Sign(testca.CSR(t, testca.P256(t), "web"), c.Token("web")).Want(201)
+}

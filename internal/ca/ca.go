@@ -45,6 +45,7 @@ type State struct {
 	SSH          *SSHState            // nil: no SSH certificate authority
 	Retention    store.Retention      // of records that nothing needs any more
 	CRL          *CRLSettings         // nil: no revocation list is made
+	Hidden       bool                 // do not show the provisioners to strangers
 	DNSNames     []string             // of the CA's own server certificate
 	CommonName   string               // of the CA's own server certificate
 }

@@ -44,6 +44,7 @@ type Signet struct {
 	AllowLegacyTLS     bool `json:"allowLegacyTLS,omitempty" help:"permit tls.minVersion and tls.maxVersion 1.0 and 1.1"`
 	AllowGetHostByName bool `json:"allowGetHostByName,omitempty" help:"templates may call getHostByName, which sends names to the DNS server"`
 	Watch              bool `json:"watch,omitempty" help:"reload whenever this file changes, as SIGHUP does"`
+	HideProvisioners   bool `json:"hideProvisioners,omitempty" help:"show the provisioners and their encrypted keys to nobody but those who show a certificate of this CA; others need a token made elsewhere"`
 	TrustAnchors       bool `json:"trustAnchors,omitempty" help:"the roots may be certificates that are not self-signed, without a warning"`
 
 	Retention *Retention `json:"retention,omitempty" help:"how long records are kept that nothing needs any more; without it for ever"`

@@ -180,7 +180,7 @@ func (s *Server) newState(l *loaded) (*ca.State, error) {
 		Roots: pki.Roots, Federated: pki.Federated, Issuer: issuer, Previous: pki.Previous,
 		Authority: authority, Provisioners: list, Audiences: audiences, Claims: claims,
 		Unrecorded: map[string]ca.Unrecorded{"never": ca.UnrecordedNever, "always": ca.UnrecordedAlways}[cfg.Authority.RenewUnrecorded],
-		SSH:        sshState, CRL: crlSettings(cfg), Retention: retention(cfg), DNSNames: cfg.DNSNames, CommonName: cfg.CommonName,
+		SSH:        sshState, CRL: crlSettings(cfg), Retention: retention(cfg), Hidden: cfg.Signet != nil && cfg.Signet.HideProvisioners, DNSNames: cfg.DNSNames, CommonName: cfg.CommonName,
 	}, nil
 }
 
