@@ -40,6 +40,11 @@ GROWTH ?= 1000000
 growth: ## what an operation costs with GROWTH certificates in the database; docs/explanation/storage.md
 	SIGNET_GROWTH=$(GROWTH) $(GO) test ./internal/store -run TestGrowth -count=1 -v -timeout 60m
 
+ACMEORDERS ?= 2000
+ACMESWEEP ?= 1000000
+acme: ## ACMEORDERS orders of one account on three servers, then ACMESWEEP ended ones swept under load
+	SIGNET_ACME_ORDERS=$(ACMEORDERS) SIGNET_ACME_SWEEP=$(ACMESWEEP) $(GO) test ./internal/store -run 'TestACMEOnThreeServers|TestACMESweep' -count=1 -v -timeout 60m
+
 FUZZTIME ?= 30s
 fuzz: ## each fuzz target for FUZZTIME
 	./scripts/fuzz $(FUZZTIME)

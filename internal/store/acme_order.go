@@ -135,7 +135,7 @@ func (tx *Tx) ACMEOrders(accountID string, below int64, limit int) ([]*ACMEOrder
 // from which on it does not matter how many there are.
 func (tx *Tx) PendingACMEOrders(accountID string, now time.Time, most int) (n int, err error) {
 	err = tx.row(`SELECT count(*) FROM (SELECT 1 FROM acme_orders WHERE account_id = ? AND status = 'pending' AND expires_at > ?
-		ORDER BY seq DESC LIMIT ?) AS some`, []any{accountID, seconds(now), most}, &n)
+		ORDER BY seq DESC LIMIT ?) AS waiting`, []any{accountID, seconds(now), most}, &n)
 	if err != nil {
 		return 0, fmt.Errorf("count pending ACME orders: %w", err)
 	}
