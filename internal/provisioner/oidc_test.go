@@ -3,6 +3,8 @@ package provisioner_test
 import (
 	"fmt"
 	"net/http"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -602,4 +604,25 @@ func FuzzOIDCClaims(f *testing.F) {
 			}
 		}
 	})
+}
+
+// The configurations in the documentation open.
+func TestOIDCDocumentedConfigurations(t *testing.T) {
+	t.Parallel()
+	n := 0
+	for _, page := range []string{"prove-by-login.md", "prove-by-ci-token.md"} {
+		text, err := os.ReadFile("../../docs/how-to/" + page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, block := range regexp.MustCompile("(?s)```json\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
+			if p := open(t, block[1]); p.Disabled() != nil {
+				t.Errorf("%s: %v", page, p.Disabled())
+			}
+			n++
+		}
+	}
+	if n != 3 {
+		t.Errorf("%d configurations", n)
+	}
 }
