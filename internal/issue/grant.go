@@ -83,6 +83,7 @@ type Profile struct {
 	SSHPolicy        *policy.SSH  // the provisioner's own rules for principals; nil allows every one
 	Extension        *Extension   // provisioner extension; nil leaves it out
 	Policy           *policy.X509 // the provisioner's own name rules; nil allows every name
+	Limits           *Limits      // what X.509 certificates may be at most; nil bounds nothing
 	X509             X509Style    // what X.509 certificates look like
 	SSH              SSHStyle     // what SSH certificates look like
 	Origin           Origin       // the provisioner, for templates

@@ -171,16 +171,13 @@ func hasPurposes(cert *x509.Certificate, der []byte) bool {
 	if rest, err := asn1.Unmarshal(der, &asked); err != nil || len(rest) > 0 {
 		return false
 	}
-	given := map[string]bool{}
-	for _, oid := range cert.UnknownExtKeyUsage {
-		given[oid.String()] = true
+	own, err := purposesOf(cert)
+	if err != nil {
+		return false
 	}
-	for _, usage := range cert.ExtKeyUsage {
-		for _, u := range extKeyUsages {
-			if u.usage == usage {
-				given[u.oid.String()] = true
-			}
-		}
+	given := map[string]bool{}
+	for _, oid := range own {
+		given[oid.String()] = true
 	}
 	for _, oid := range asked {
 		if !given[oid.String()] {

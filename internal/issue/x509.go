@@ -208,6 +208,9 @@ func (d *X509Draft) Check(now time.Time) (*CheckedX509, error) {
 	if err := checkDirectory(a, d.cert); err != nil {
 		return nil, err
 	}
+	if err := d.grant.Profile.Limits.check(d.cert, names); err != nil {
+		return nil, err
+	}
 	return d.complete(names.Names)
 }
 

@@ -195,7 +195,7 @@ func (a *ACME) openProfiles(env *Env) error {
 			continue
 		}
 		if current != nil {
-			profile.X509 = issue.X509Style{Template: current, Custom: c.Custom(), Constants: c.TemplateData}
+			profile.X509.Template, profile.X509.Custom, profile.X509.Constants = current, c.Custom(), c.TemplateData
 		}
 		a.profiles[name] = &profile
 	}

@@ -24,8 +24,9 @@ type Options struct {
 type X509Options struct {
 	issue.TemplateConfig
 	policy.X509Config
-	StrictCSR       bool   `json:"strictCSR,omitempty" help:"refuse a request that asks for something the certificate would not have, instead of leaving it out"`
-	SubjectEncoding string `json:"subjectEncoding,omitempty" help:"several values of one attribute of the subject: joined in one relative distinguished name, or separate" enum:"joined,separate" default:"joined"`
+	StrictCSR       bool        `json:"strictCSR,omitempty" help:"refuse a request that asks for something the certificate would not have, instead of leaving it out"`
+	Constraints     *X509Limits `json:"constraints,omitempty" help:"what certificates may be at most, whatever template and request say"`
+	SubjectEncoding string      `json:"subjectEncoding,omitempty" help:"several values of one attribute of the subject: joined in one relative distinguished name, or separate" enum:"joined,separate" default:"joined"`
 
 	Lint       string   `json:"lint,omitempty" help:"rules of the RFCs and the community about the certificate before it is signed: off, warn (log what is broken) or refuse (what breaks a MUST)" enum:"off,warn,refuse" default:"off"`
 	LintIgnore []string `json:"lintIgnore,omitempty" help:"names of rules that do not count"`
@@ -127,6 +128,7 @@ func (o *Options) OwnMembers() []string {
 		add("x509.allow", x.Allow != nil)
 		add("x509.deny", x.Deny != nil)
 		add("x509.strictCSR", x.StrictCSR)
+		add("x509.constraints", x.Constraints != nil)
 		add("x509.subjectEncoding", x.SubjectEncoding != "" && x.SubjectEncoding != "joined")
 		add("x509.templateSha256", x.TemplateSHA256 != "")
 		add("x509.lint", x.Lint != "" && x.Lint != LintOff)
@@ -201,6 +203,9 @@ func (p *Provisioner) openX509(o *X509Options, env *Env) error {
 	case "", "joined", "separate":
 	default:
 		return fault.New(fault.Invalid, "subjectEncoding is %q; it is joined or separate", o.SubjectEncoding)
+	}
+	if err := p.openLimits(o.Constraints); err != nil {
+		return fmt.Errorf("constraints: %w", err)
 	}
 	current, err := o.OpenX509(p.place("x509", env))
 	if err != nil {
