@@ -121,7 +121,7 @@ func (j *JWK) Verify(_ context.Context, act Act, t *Token) (*issue.Grant, error)
 	if err := t.checkClaims(j.p.Name, act, j.audiences, ""); err != nil {
 		return nil, err
 	}
-	g := &issue.Grant{Profile: j.p.profile, Subject: t.Subject, Once: t.once(j.p.ID), Claims: t.Claims()}
+	g := &issue.Grant{Profile: j.p.profile, Subject: t.Subject, Once: t.once(j.p.ID), Claims: j.p.claimsOf(t)}
 	var err error
 	switch act {
 	case SignX509:

@@ -193,6 +193,14 @@ func (t *Token) CheckTimes() error {
 	return nil
 }
 
+// claimsOf are all claims of a token, where a template or a webhook may want to see them.
+func (p *Provisioner) claimsOf(t *Token) map[string]any {
+	if p.profile.X509.Template == nil && p.profile.SSH.Template == nil && len(p.webhooks) == 0 {
+		return nil
+	}
+	return t.Claims()
+}
+
 // Claims are all claims as decoded JSON, for templates.
 func (t *Token) Claims() map[string]any {
 	var all map[string]any

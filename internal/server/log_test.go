@@ -4,13 +4,16 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/signet-ca/signet/internal/server"
 	"github.com/signet-ca/signet/internal/store"
 	"github.com/signet-ca/signet/internal/testca"
 )
@@ -26,6 +29,23 @@ func (n *node) requestLines(text string) []string {
 		}
 	}
 	return lines
+}
+
+// The text of the request log is that of slog's own handler, which it replaces.
+func TestRequestLogAsTextIsThatOfSlog(t *testing.T) {
+	t.Parallel()
+	clock := regexp.MustCompile(`^time=\S+`)
+	for _, s := range []string{"", "plain", "two words", `a"quote`, "a=b", `back\slash`, "line\nbreak", "\x7f", "\x1b[31m", "Käse", "\u00a0", "\u200b", "\xff", "日本", "a\u2028"} {
+		for _, level := range []slog.Level{slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
+			r := request(t, "POST", "https://localhost/1.0/sign?"+url.QueryEscape(s), nil)
+			r.Header["User-Agent"], r.Header["Referer"] = []string{s}, []string{s}
+			own, slogs := server.LogLines(r, level, s, "serial", "123", "sans", map[string][]string{"dns": {s, "x"}}, "n", 3, "u", uint64(7), "ok", true, s+"k", []string{s})
+			own, slogs = clock.ReplaceAllString(own, ""), clock.ReplaceAllString(slogs, "")
+			if own != slogs {
+				t.Errorf("%q:\nown  %s\nslog %s", s, own, slogs)
+			}
+		}
+	}
 }
 
 func TestRequestLogAsJSON(t *testing.T) {

@@ -3,10 +3,12 @@ package server
 import (
 	"context"
 	"crypto/rand"
+	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strconv"
 	"time"
 
 	"github.com/signet-ca/signet/internal/api"
@@ -55,7 +57,16 @@ func newUUID() string {
 	_, _ = rand.Read(b[:]) // crypto/rand never fails
 	b[6] = b[6]&0x0f | 0x40
 	b[8] = b[8]&0x3f | 0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+	var text [36]byte
+	at := 0
+	for i, part := range [][]byte{b[:4], b[4:6], b[6:8], b[8:10], b[10:]} {
+		if i > 0 {
+			text[at] = '-'
+			at++
+		}
+		at += hex.Encode(text[at:], part)
+	}
+	return string(text[:])
 }
 
 // contained turns a panic in a handler into a 500 and a line in the log: one bad request
@@ -97,7 +108,7 @@ func statusClass(status int) string {
 	if status < 100 || status > 599 {
 		return "other"
 	}
-	return fmt.Sprintf("%dxx", status/100)
+	return strconv.Itoa(status/100) + "xx"
 }
 
 // deadline gives every request less time than the connection has to write the answer.

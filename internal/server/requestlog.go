@@ -45,7 +45,7 @@ func newRequestLog(format string, out io.Writer, getenv func(string) string) (*r
 	out = &lockedWriter{w: out}
 	switch format {
 	case "", "text":
-		l.write = slogWriter(slog.NewTextHandler(out, &slog.HandlerOptions{ReplaceAttr: lowerLevel}), "fields.time")
+		l.write = textWriter(out, "fields.time")
 	case "json":
 		l.write = slogWriter(slog.NewJSONHandler(out, &slog.HandlerOptions{ReplaceAttr: lowerLevel}), "fields.time")
 	case "common":

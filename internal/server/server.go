@@ -99,6 +99,7 @@ func Run(ctx context.Context, o Options) error {
 	jobs.Go(func() { s.watch(work) })
 	s.banner()
 	s.notify.ready("serving")
+	tendHeap(o.Getenv)
 	s.reloadOnRequest(ctx)
 	s.notify.stopping()
 	s.drain()

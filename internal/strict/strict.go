@@ -26,18 +26,13 @@ const MaxDepth = 32
 // A type with its own UnmarshalJSON sees its value after these checks, but matches names
 // inside it by its own rules.
 func Decode(data []byte, v any) error {
-	w := &walker{dec: json.NewDecoder(bytes.NewReader(data)), data: data}
-	w.dec.UseNumber() // a number too big for float64 is no syntax error
-	if err := w.value(reflect.TypeOf(v), 0); err != nil {
-		if err == io.EOF && len(bytes.TrimSpace(data)) > 0 {
-			err = io.ErrUnexpectedEOF
-		}
+	first, ignored, err := look(data, reflect.TypeOf(v))
+	if err != nil {
 		return complain(err)
 	}
-	first := data[:w.dec.InputOffset()]
-	if len(w.ignored) > 0 {
+	if len(ignored) > 0 {
 		first = bytes.Clone(first)
-		for _, name := range w.ignored {
+		for _, name := range ignored {
 			blank(first[name.from:name.to])
 		}
 	}
@@ -45,6 +40,20 @@ func Decode(data []byte, v any) error {
 		return complain(err)
 	}
 	return nil
+}
+
+// look finds the first value, and the names in it that the type has no field for.
+func look(data []byte, t reflect.Type) (first []byte, ignored []span, err error) {
+	s := &scan{data: data}
+	if s.value(shapeOf(t), 0) {
+		return data[:s.at], s.ignored, nil
+	}
+	w := &walker{dec: json.NewDecoder(bytes.NewReader(data)), data: data}
+	w.dec.UseNumber() // a number too big for float64 is no syntax error
+	if err = w.value(t, 0); err == io.EOF && len(bytes.TrimSpace(data)) > 0 {
+		err = io.ErrUnexpectedEOF
+	}
+	return data[:w.dec.InputOffset()], w.ignored, err
 }
 
 // Check applies the rules of Decode to the first JSON value in data without decoding it.
