@@ -58,6 +58,11 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	if err != nil { // our own shapes always encode
 		status, body = http.StatusInternalServerError, []byte(`{"status":500,"message":"internal error"}`)
 	}
+	writeBody(w, status, body)
+}
+
+// writeBody ends an answer that is JSON already.
+func writeBody(w http.ResponseWriter, status int, body []byte) {
 	body = append(body, '\n')
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 
 	"github.com/signet-ca/signet/internal/ca"
 	"github.com/signet-ca/signet/internal/fault"
@@ -24,6 +25,8 @@ type API struct {
 	Version string
 	TLS     func() *TLSOptions               // what clients are told about TLS
 	Ready   func(ctx context.Context) Status // for /ready
+
+	issuers atomic.Pointer[quotedChain] // of the last answer
 }
 
 // handler is an endpoint: what goes wrong is returned, and answered in one place.

@@ -170,11 +170,10 @@ func clientOf(r *http.Request) *x509.Certificate {
 
 func (a *API) writeIssued(w http.ResponseWriter, r *http.Request, issued *ca.Issued) error {
 	noteCertificate(r, issued)
-	answer := signResponse{Chain: pemList(issued.Chain), TLSOptions: a.TLS()}
-	answer.Certificate = answer.Chain[0]
-	if len(answer.Chain) > 1 {
-		answer.Issuer = &answer.Chain[1]
+	body, err := a.signAnswer(issued.Chain)
+	if err != nil {
+		return err
 	}
-	writeJSON(w, http.StatusCreated, answer)
+	writeBody(w, http.StatusCreated, body)
 	return nil
 }

@@ -11,13 +11,17 @@ import (
 // milliseconds, to save memory that nobody misses.
 const leastHeap = 32 << 20
 
+// mostPercent bounds how far the heap outgrows leastHeap when what lives has just doubled.
+const mostPercent = 400
+
 // tendHeap sets the pace and gives back what the start needed. An operator who set GOGC or
 // GOMEMLIMIT has decided otherwise.
 func tendHeap(getenv func(string) string) {
 	if getenv("GOGC") != "" || getenv("GOMEMLIMIT") != "" {
 		return
 	}
-	p := &pace{percent: 100, sample: []gometrics.Sample{{Name: "/gc/heap/live:bytes"}}}
+	p := &pace{percent: 100, sample: []gometrics.Sample{
+		{Name: "/gc/heap/live:bytes"}, {Name: "/gc/scan/globals:bytes"}, {Name: "/gc/scan/stack:bytes"}}}
 	debug.FreeOSMemory()
 	p.set()
 }
@@ -30,8 +34,9 @@ type pace struct {
 
 func (p *pace) set() {
 	gometrics.Read(p.sample)
-	live := max(int(p.sample[0].Value.Uint64()), 1<<20)
-	want := max(100, leastHeap*100/live-100)
+	live := int(p.sample[0].Value.Uint64())
+	scanned := live + int(p.sample[1].Value.Uint64()+p.sample[2].Value.Uint64()) // what the percentage is of
+	want := min(max(100, (leastHeap-live)*100/max(scanned, 1)), mostPercent)
 	if want*4 > p.percent*5 || want*5 < p.percent*4 { // setting it stops the world for a moment
 		debug.SetGCPercent(want)
 		p.percent = want
