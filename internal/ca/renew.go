@@ -123,7 +123,10 @@ func ours(s *State, old *x509.Certificate) error {
 }
 
 func signedByUs(s *State, cert *x509.Certificate) bool {
-	for _, issuer := range append([]*x509.Certificate{s.Issuer.Issuer()}, s.Previous...) {
+	if s.Issuer.Signed(cert) {
+		return true
+	}
+	for _, issuer := range s.Previous {
 		if bytes.Equal(cert.RawIssuer, issuer.RawSubject) && cert.CheckSignatureFrom(issuer) == nil {
 			return true
 		}
@@ -180,6 +183,19 @@ func refuseRevoked(tx *store.Tx, serial string) error {
 		return fmt.Errorf("look up the revocation of %s: %w", serial, err)
 	}
 	return fault.New(fault.Unproven, "the certificate has been revoked")
+}
+
+// stillGood refuses to record the successor of a certificate that was revoked after it was
+// looked at. Unlike refuseRevoked it lets many successors share one look at the database.
+func stillGood(tx *store.Tx, typ, serial string) error {
+	if serial == "" {
+		return nil
+	}
+	err := tx.Unrevoked(typ, serial)
+	if errors.Is(err, store.ErrStale) {
+		return fault.Wrap(err, fault.Unproven, "the certificate has been revoked")
+	}
+	return err
 }
 
 // renewer finds the provisioner that answers for a certificate: by its record, else by the

@@ -74,8 +74,8 @@ func (c *CA) RevokeEarned(ctx context.Context, p *provisioner.Provisioner, cert 
 	return err
 }
 
-// revoke writes the revocation down. Ownership is looked at inside the same transaction, so
-// that what was checked is what is revoked.
+// revoke writes the revocation down. Whose the certificate is never changes, so that is
+// looked at before, by as many requests at once as ask; its serial is revoked but once.
 func (c *CA) revoke(ctx context.Context, a *admission, ask RevokeAsk, r *store.Revocation) error {
 	now := time.Now().UTC()
 	r.Serial, r.Type = SerialHex(ask.Serial), "x509"
@@ -84,11 +84,11 @@ func (c *CA) revoke(ctx context.Context, a *admission, ask RevokeAsk, r *store.R
 	if a.provisioner != nil {
 		name = a.provisioner.Name
 	}
+	if err := c.store.View(ctx, func(tx *store.Tx) error { return a.mayRevoke(tx, r) }); err != nil {
+		return commitError(err)
+	}
 	err := c.store.Update(ctx, func(tx *store.Tx) error {
 		if err := spend(tx, a.grant, now); err != nil {
-			return err
-		}
-		if err := a.mayRevoke(tx, r); err != nil {
 			return err
 		}
 		if err := tx.Revoke(r); errors.Is(err, store.ErrExists) {

@@ -150,7 +150,7 @@ func (c *CA) sealAndRecord(ctx context.Context, a *admission, checked *issue.Che
 		if err := spend(tx, a.grant, record.IssuedAt); err != nil {
 			return err
 		}
-		if err := refuseRevoked(tx, e.renewedFrom); err != nil {
+		if err := stillGood(tx, "x509", e.renewedFrom); err != nil {
 			return err
 		}
 		if e.also != nil {

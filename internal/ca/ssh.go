@@ -245,7 +245,7 @@ func (w *sshWork) commit(ctx context.Context, act, renewedFrom string) error {
 		if err := spend(tx, w.a.grant, w.now); err != nil {
 			return err
 		}
-		if err := refuseRevokedSSH(tx, renewedFrom); err != nil {
+		if err := stillGood(tx, "ssh", renewedFrom); err != nil {
 			return err
 		}
 		for _, r := range w.records {

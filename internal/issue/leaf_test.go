@@ -10,6 +10,7 @@ import (
 	"encoding/asn1"
 	"encoding/hex"
 	"fmt"
+	"math/big"
 	"net"
 	"net/url"
 	"os"
@@ -382,10 +383,14 @@ func TestSerialNumbers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n.Sign() <= 0 || n.BitLen() > 127 || seen[n.String()] {
+		if n.Sign() <= 0 || n.BitLen() > 159 || seen[n.String()] {
 			t.Fatalf("%s: not positive, too long, or drawn twice", n)
 		}
 		seen[n.String()] = true
+		begins := new(big.Int).Rsh(n, 112).Int64()
+		if now := time.Now().UnixMilli(); begins > now || now-begins > 60_000 {
+			t.Fatalf("%s: does not begin with the time", n)
+		}
 	}
 }
 

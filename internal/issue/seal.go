@@ -22,6 +22,7 @@ type Local struct {
 	alg    x509.SignatureAlgorithm
 	scheme *scheme // of a key in this process; nil: crypto/x509 does it all
 	keyID  string
+	seen   *seen // certificates that this key was found to have signed
 	count  func(error)
 	stage  func() (crypto.Signer, error) // key for rehearsals, of the same kind as signer
 }
@@ -42,7 +43,7 @@ func NewLocal(chain []*x509.Certificate, signer crypto.Signer, count func(error)
 	if err != nil {
 		return nil, fmt.Errorf("identify the issuing key: %w", err)
 	}
-	return &Local{chain: chain, signer: signer, alg: sealAlgorithm(chain[0]), scheme: schemeOf(signer), keyID: id,
+	return &Local{chain: chain, signer: signer, alg: sealAlgorithm(chain[0]), scheme: schemeOf(signer), keyID: id, seen: newSeen(),
 		count: count, stage: throwAway(signer.Public())}, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/binary"
 	"fmt"
 	"math/big"
 	"time"
@@ -265,19 +266,17 @@ func (d *X509Draft) complete(names Names) (*CheckedX509, error) {
 	return checked, nil
 }
 
-// NewSerial draws a serial number: positive, 127 random bits, so that its DER never takes
-// more than 16 octets (RFC 5280, Section 4.1.2.2 allows 20).
+// NewSerial draws a serial number: 112 random bits behind the milliseconds of now, in the 20
+// octets that RFC 5280, Section 4.1.2.2 allows; the sign bit stays free for 4,000 years. The
+// time, which is in the certificate anyway, keeps new serials side by side in the index of a
+// million others: random ones would each touch a page of their own.
 func NewSerial() (*big.Int, error) {
-	var b [16]byte
-	for {
-		if _, err := rand.Read(b[:]); err != nil {
-			return nil, fmt.Errorf("draw a serial number: %w", err)
-		}
-		b[0] &= 0x7f // the sign bit stays free
-		if n := new(big.Int).SetBytes(b[:]); n.Sign() > 0 {
-			return n, nil
-		}
+	var b [20]byte
+	binary.BigEndian.PutUint64(b[:8], uint64(time.Now().UnixMilli())<<16)
+	if _, err := rand.Read(b[6:]); err != nil {
+		return nil, fmt.Errorf("draw a serial number: %w", err)
 	}
+	return new(big.Int).SetBytes(b[:]), nil
 }
 
 // Subject is the common name the certificate would carry.

@@ -27,7 +27,7 @@ var errBadConn = driver.ErrBadConn
 // pending is one change that waits for its commit.
 type pending struct {
 	change func(*Tx) error
-	rows   []row      // what it adds, if it was recorded; nil: it is run in its turn
+	rec    *recording // what it adds, if it was recorded; nil: it is run in its turn
 	err    error      // what the change returned in the last attempt
 	done   chan error // receives the one answer
 }
@@ -123,7 +123,7 @@ func (s *Store) update(ctx context.Context, change func(*Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("wait to write to the database: %w", err)
 	}
-	p := &pending{change: change, rows: s.record(ctx, change), done: make(chan error, 1)}
+	p := &pending{change: change, rec: s.record(ctx, change), done: make(chan error, 1)}
 	if err := s.queue.add(p); err != nil {
 		return err
 	}
@@ -271,7 +271,7 @@ func (w *writer) rollback(cause error) {
 func (w *writer) changes(ctx context.Context, group []*pending) error {
 	recorded := make([]*pending, 0, len(group))
 	for _, p := range group {
-		if p.rows != nil {
+		if p.rec != nil {
 			recorded = append(recorded, p)
 		}
 	}
@@ -284,7 +284,7 @@ func (w *writer) changes(ctx context.Context, group []*pending) error {
 		return err
 	}
 	for _, p := range group {
-		if p.rows == nil {
+		if p.rec == nil {
 			if err := w.turn(ctx, p); err != nil {
 				return err
 			}

@@ -73,27 +73,31 @@ func (r *row) size() int {
 
 // recording is what a change did in the run that touches no database.
 type recording struct {
-	rows  []row
-	exact bool // it did something else than add rows: only a turn of its own tells the outcome
+	rows      []row
+	unrevoked []subject // certificates that must not be revoked when the rows are added
+	exact     bool      // it did something else than add rows: only a turn of its own tells the outcome
 }
+
+// subject is what a revocation is of.
+type subject struct{ class, serial string }
 
 // errTurn ends the recording of a change that needs the database.
 var errTurn = errors.New("this change has to wait for its turn")
 
-// record runs a change without the database. It returns nil rows if that can't tell what
+// record runs a change without the database. It returns nil if that can't tell what
 // the change does.
-func (s *Store) record(ctx context.Context, change func(*Tx) error) (rows []row) {
+func (s *Store) record(ctx context.Context, change func(*Tx) error) (done *recording) {
 	rec := &recording{}
 	defer func() {
 		if recover() != nil {
-			rows = nil // it will panic again in its turn, and be answered there
+			done = nil // it will panic again in its turn, and be answered there
 		}
 	}()
 	err := change(&Tx{ctx: ctx, store: s, write: true, recording: rec})
-	if err != nil || rec.exact {
+	if err != nil || rec.exact || len(rec.rows) == 0 {
 		return nil
 	}
-	return rec.rows
+	return rec
 }
 
 // errConflict is a row that exists already, brought by one of several changes.
@@ -141,9 +145,9 @@ func (w *writer) addRows(ctx context.Context, group []*pending) error {
 	for _, t := range order {
 		rows := w.rows[:0]
 		for _, p := range group {
-			for i := range p.rows {
-				if p.rows[i].table == t {
-					rows = append(rows, &p.rows[i])
+			for i := range p.rec.rows {
+				if p.rec.rows[i].table == t {
+					rows = append(rows, &p.rec.rows[i])
 				}
 			}
 		}
@@ -155,6 +159,43 @@ func (w *writer) addRows(ctx context.Context, group []*pending) error {
 			}
 			rows = rows[n:]
 		}
+		if t == revocationsTable { // those of this group count as well
+			if err := w.lookRevoked(ctx, group); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// lookRevoked finds out whether any of the certificates that must not be revoked is.
+func (w *writer) lookRevoked(ctx context.Context, group []*pending) error {
+	var all []subject
+	for _, p := range group {
+		all = append(all, p.rec.unrevoked...)
+	}
+	for len(all) > 0 {
+		n := 1
+		for n*2 <= min(len(all), statementRows) {
+			n *= 2
+		}
+		args := w.args[:0]
+		for _, s := range all[:n] {
+			args = append(args, s.class, s.serial)
+		}
+		w.args = args
+		st, err := w.session.stmt(ctx, "SELECT count(*) FROM revocations WHERE "+strings.Repeat("(class = ? AND serial = ?) OR ", n-1)+"(class = ? AND serial = ?)")
+		if err != nil {
+			return err
+		}
+		var revoked int64
+		if err := st.QueryRowContext(ctx, args...).Scan(&revoked); err != nil {
+			return fmt.Errorf("look for revocations: %w", err)
+		}
+		if revoked > 0 {
+			return errConflict
+		}
+		all = all[n:]
 	}
 	return nil
 }

@@ -330,6 +330,54 @@ func TestRevocationComesBackAsItWas(t *testing.T) {
 	})
 }
 
+// Successors of certificates are written together; that of a revoked one is not, and takes
+// nothing of its neighbours with it.
+func TestSuccessorOfARevokedCertificateIsNotWritten(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *store.Store) {
+		update(t, s, func(tx *store.Tx) error {
+			return tx.Revoke(&store.Revocation{Serial: certificate(3).Serial, Type: "x509", RevokedAt: time.Now()})
+		})
+		const n = 70
+		answers := together(t, s, n, func(i int, tx *store.Tx) error {
+			if i == 5 { // revoked in the same moment
+				return tx.Revoke(&store.Revocation{Serial: certificate(1000).Serial, Type: "x509", RevokedAt: time.Now()})
+			}
+			if err := tx.Unrevoked("x509", certificate(i).Serial); err != nil {
+				return err
+			}
+			return tx.AddCertificate(certificate(i + n))
+		})
+		view(t, s, func(tx *store.Tx) error {
+			for i, err := range answers {
+				_, missing := tx.Certificate("x509", certificate(i+n).Serial)
+				if refused := i == 3; refused != errors.Is(err, store.ErrStale) || (i != 5 && refused != errors.Is(missing, store.ErrNotFound)) {
+					t.Errorf("change %d was answered %v, its certificate %v", i, err, missing)
+				}
+			}
+			return nil
+		})
+	})
+}
+
+func TestUnrevokedOnEachDatabase(t *testing.T) {
+	everywhere(t, func(t *testing.T, s *store.Store) {
+		successor := func(old, next int) func(*store.Tx) error {
+			return func(tx *store.Tx) error {
+				if err := tx.Unrevoked("x509", certificate(old).Serial); err != nil {
+					return err
+				}
+				return tx.AddCertificate(certificate(next))
+			}
+		}
+		update(t, s, successor(1, 2))
+		update(t, s, func(tx *store.Tx) error {
+			return tx.Revoke(&store.Revocation{Serial: certificate(1).Serial, Type: "x509", RevokedAt: noon})
+		})
+		fails(t, s, store.ErrStale, successor(1, 3))
+		update(t, s, successor(3, 4))
+	})
+}
+
 func TestCRLIsReplacedOnlyByItsSuccessor(t *testing.T) {
 	everywhere(t, func(t *testing.T, s *store.Store) {
 		put := func(number, previous int64) func(*store.Tx) error {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"database/sql"
+	"errors"
 	"fmt"
 	"iter"
 	"time"
@@ -77,6 +78,27 @@ func (tx *Tx) Revocation(typ, serial string) (*Revocation, error) {
 		return nil, fmt.Errorf("revocation of %s: %w", serial, err)
 	}
 	return r, nil
+}
+
+// Unrevoked is ErrStale if a certificate was revoked; typ is x509 or ssh. A change that asks
+// may still be written together with others.
+func (tx *Tx) Unrevoked(typ, serial string) error {
+	class, err := class(typ)
+	if err != nil {
+		return err
+	}
+	if rec := tx.recording; rec != nil {
+		rec.unrevoked = append(rec.unrevoked, subject{class, serial})
+		return nil
+	}
+	_, err = tx.Revocation(typ, serial)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil
+	case err == nil:
+		return ErrStale
+	}
+	return err
 }
 
 // Revocations lists all revocations of x509 or ssh, by serial.
