@@ -89,14 +89,18 @@ func sshConfig() *command {
 		context: contextMust,
 		result:  &sshConfigResult{},
 		run: func(ctx context.Context, env *Env, _ []string) (any, error) {
-			client, err := f.ca.client(env)
-			if err != nil {
-				return nil, err
-			}
-			if f.roots || f.federation {
-				return f.keys(ctx, client)
-			}
-			return f.configure(ctx, env, client)
+			var result any
+			login := new(sshLoginFlags)
+			login.ca, login.provisioner, login.loginFlags.console = f.ca, f.provisioner, f.console
+			err := login.introduced(ctx, env, func(client *signet.Client) (err error) {
+				if f.roots || f.federation {
+					result, err = f.keys(ctx, client)
+				} else {
+					result, err = f.configure(ctx, env, client)
+				}
+				return err
+			})
+			return result, err
 		},
 	}
 }

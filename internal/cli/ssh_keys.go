@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/signet-ca/signet"
 )
 
 // sshLogoutResult is what an agent no longer has.
@@ -170,20 +172,20 @@ func (r *sshHostsResult) Text() string {
 }
 
 func sshHosts() *command {
-	f := new(caFlags)
+	f := new(sshLoginFlags)
 	return &command{
 		short:    "list the hosts that have an SSH certificate",
 		long:     "Lists the names in host certificates of the CA that are neither expired nor revoked.",
 		examples: []example{{"List all hosts", "signet ssh hosts"}},
-		flags:    f.register,
+		flags:    f.registerLogin,
 		context:  contextMust,
 		result:   &sshHostsResult{},
 		run: func(ctx context.Context, env *Env, _ []string) (any, error) {
-			client, err := f.client(env)
-			if err != nil {
-				return nil, err
-			}
-			hosts, err := client.SSHHosts(ctx)
+			var hosts []signet.SSHHost
+			err := f.introduced(ctx, env, func(client *signet.Client) (err error) {
+				hosts, err = client.SSHHosts(ctx)
+				return err
+			})
 			if err != nil {
 				return nil, err
 			}
@@ -214,7 +216,7 @@ func (r *sshCheckHostResult) Text() string {
 
 func sshCheckHost() *command {
 	f := struct {
-		ca      caFlags
+		sshLoginFlags
 		verbose bool
 	}{}
 	return &command{
@@ -225,17 +227,17 @@ func sshCheckHost() *command {
 		examples: []example{{"Ask about a host", "signet ssh check-host db1.example.com --verbose"}},
 		flags: func(fs *flags) {
 			fs.Bool(&f.verbose, "verbose", "print true or false too").Alias("v")
-			f.ca.register(fs)
+			f.registerLogin(fs)
 		},
 		context: contextMust,
 		result:  &sshCheckHostResult{},
 		exits:   []exitNote{{0, "the host has a certificate"}, {1, "it has none, or it can't be told"}},
 		run: func(ctx context.Context, env *Env, args []string) (any, error) {
-			client, err := f.ca.client(env)
-			if err != nil {
-				return nil, err
-			}
-			exists, err := client.SSHCheckHost(ctx, args[0], env.checkHostToken(ctx, client, args[0]))
+			exists := false
+			err := f.introduced(ctx, env, func(client *signet.Client) (err error) {
+				exists, err = client.SSHCheckHost(ctx, args[0], env.checkHostToken(ctx, client, args[0]))
+				return err
+			})
 			if err != nil {
 				return nil, err
 			}

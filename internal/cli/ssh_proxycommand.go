@@ -42,7 +42,11 @@ func (f *sshProxyFlags) run(ctx context.Context, env *Env, user, host, port stri
 	if err := f.ensureLogin(ctx, env, client, user); err != nil {
 		return err
 	}
-	bastion, err := client.SSHBastion(ctx, user, host)
+	var bastion *signet.SSHBastion
+	err = f.login.introduced(ctx, env, func(client *signet.Client) (err error) {
+		bastion, err = client.SSHBastion(ctx, user, host)
+		return err
+	})
 	if err != nil {
 		return err
 	}
