@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"testing"
 
+	"github.com/signet-ca/signet/internal/ca"
 	"github.com/signet-ca/signet/internal/issue"
 	"github.com/signet-ca/signet/internal/policy"
 	"github.com/signet-ca/signet/internal/testca"
@@ -51,17 +53,35 @@ func TestTemplateFailures(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			ca := testca.New(t, x509Options(c.template, `"templateData":{"more":"\"basicConstraints\":{\"is\\u0043A\":true}"}`))
-			token, csr := ca.Token("a.example"), testca.CSR(t, testca.P256(t), "")
-			a := ca.Sign(csr, token).Want(c.status)
+			var mu sync.Mutex
+			failed := 0
+			office := testca.New(t, x509Options(c.template, `"templateData":{"more":"\"basicConstraints\":{\"is\\u0043A\":true}"}`), func(s *testca.Setup) {
+				s.Observe = func(e ca.Event) {
+					mu.Lock()
+					defer mu.Unlock()
+					if e.Act == "template_failed" {
+						failed++
+					}
+				}
+			})
+			token, csr := office.Token("a.example"), testca.CSR(t, testca.P256(t), "")
+			a := office.Sign(csr, token).Want(c.status)
 			if m := a.Message(); !strings.Contains(m, c.says) || strings.Contains(m, "operatorsecret") || strings.Contains(m, "template:") {
 				t.Errorf("message %q, want %q", m, c.says)
 			}
-			if n := len(certificates(t, ca)); n != 0 {
+			if n := len(certificates(t, office)); n != 0 {
 				t.Errorf("%d certificates on record", n)
 			}
-			ca.Reload(func(s *testca.Setup) { s.Member = nil })
-			ca.Sign(csr, token).Want(201)
+			mu.Lock()
+			if (failed == 1) != (c.status == 500) {
+				t.Errorf("%d failures of the template were counted", failed)
+			}
+			mu.Unlock()
+			if log := office.Log.String(); c.status == 500 && !strings.Contains(log, "template "+testca.Provisioner+"/x509") {
+				t.Errorf("the log does not name the template: %s", log)
+			}
+			office.Reload(func(s *testca.Setup) { s.Member = nil })
+			office.Sign(csr, token).Want(201)
 		})
 	}
 }

@@ -1,14 +1,18 @@
 package api_test
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/signet-ca/signet/internal/store"
 	"github.com/signet-ca/signet/internal/testca"
 )
 
@@ -105,5 +109,33 @@ func TestDefaultLeafAndTemplateData(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"a.example"}, leaf.DNSNames); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// The audit entry of a certificate says by which text it was made.
+func TestAuditNamesTheTemplate(t *testing.T) {
+	t.Parallel()
+	x509Text := `{"subject":{{ toJson .Subject }},"sans":{{ toJson .SANs }}}`
+	sshText := `{"type":{{ toJson .Type }},"keyId":{{ toJson .KeyID }},"principals":{{ toJson .Principals }}}`
+	c := testca.New(t)
+	c.Reload(options(`{"x509":{"template":`+jsonOf(t, x509Text)+`},"ssh":{"template":`+jsonOf(t, sshText)+`}}`), sshOffice(t))
+	c.Issue("a.example")
+	sshCertificate(t, sshSign(t, c, map[string]any{"certType": "user", "principals": []string{"ann"}}, nil))
+	want := map[string]string{"x509.sign": x509Text, "ssh.sign": sshText}
+	err := c.Store.View(t.Context(), func(tx *store.Tx) error {
+		for a, err := range tx.Audits(time.Time{}, time.Time{}) {
+			if err != nil {
+				return err
+			}
+			sum := sha256.Sum256([]byte(want[a.Act]))
+			if want[a.Act] == "" || a.Detail != "template sha256:"+hex.EncodeToString(sum[:]) {
+				t.Errorf("%s: %q", a.Act, a.Detail)
+			}
+			delete(want, a.Act)
+		}
+		return nil
+	})
+	if err != nil || len(want) > 0 {
+		t.Errorf("%v, without entries: %v", err, want)
 	}
 }

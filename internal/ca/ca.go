@@ -62,10 +62,10 @@ const (
 
 // Event tells an observer of one finished act, for metrics.
 type Event struct {
-	Act         string // "x509_signed", "x509_renewed", "x509_rekeyed", "x509_revoked", "x509_rejected", "x509_webhook_enriched", "x509_webhook_authorized"; the same with "ssh"
+	Act         string // "x509_signed", "x509_renewed", "x509_rekeyed", "x509_revoked", "x509_rejected", "x509_webhook_enriched", "x509_webhook_authorized"; the same with "ssh"; "template_failed"
 	Provisioner string // name, "" if unknown
 	Success     bool
-	Type        string // of SSH certificates: "user", "host" or "unknown"
+	Type        string // of SSH certificates: "user", "host" or "unknown"; of failed templates: "run", "limit" or "output"
 }
 
 // Options are what a CA is made of besides its state.

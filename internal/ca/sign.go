@@ -105,6 +105,7 @@ func (c *CA) checkX509(ctx context.Context, a *admission, ask *issue.X509Ask) (*
 	}
 	draft, err := issue.NewX509(a.grant, ask, now)
 	if err != nil {
+		c.countTemplate(a, err)
 		return nil, at("draft", err)
 	}
 	checked, err := draft.Check(now)
@@ -115,6 +116,13 @@ func (c *CA) checkX509(ctx context.Context, a *admission, ask *issue.X509Ask) (*
 		return nil, at("lint", err)
 	}
 	return checked, at("approve", c.approveX509(ctx, a, a.grant, ask, checked))
+}
+
+// countTemplate tells of a template that does not work, by where it came to grief.
+func (c *CA) countTemplate(a *admission, err error) {
+	if te, ok := errors.AsType[*issue.TemplateError](err); ok {
+		c.observe(Event{Act: "template_failed", Provisioner: a.provisioner.Name, Type: te.Stage})
+	}
 }
 
 // templateDetail notes in the audit entry by which text a certificate was made.

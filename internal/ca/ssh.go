@@ -112,13 +112,14 @@ func (c *CA) issueSSH(ctx context.Context, a *admission, token string, ask *SSHA
 	}
 	draft, err := issue.NewSSH(a.grant, &ask.SSHAsk, now)
 	if err != nil {
+		c.countTemplate(a, err)
 		return nil, err
 	}
 	checked, err := draft.Check(now)
 	if err != nil {
 		return nil, err
 	}
-	w := &sshWork{CA: c, a: a, now: now}
+	w := &sshWork{CA: c, a: a, now: now, detail: templateDetail(checked.Template())}
 	// Companions are checked before anything is signed, so that a bad one costs nothing.
 	addUser, err := w.checkAddUser(checked, ask)
 	if err != nil {
@@ -154,6 +155,7 @@ type sshWork struct {
 	a       *admission
 	now     time.Time
 	records []*store.Certificate
+	detail  string // for the audit entry
 }
 
 func (w *sshWork) checkAddUser(checked *issue.CheckedSSH, ask *SSHAsk) (*issue.CheckedSSH, error) {
@@ -254,7 +256,7 @@ func (w *sshWork) commit(ctx context.Context, act, renewedFrom string) error {
 			}
 		}
 		return tx.AddAudit(store.Audit{At: w.now, Act: act, Provisioner: w.a.provisioner.Name, Subject: w.a.grant.Subject,
-			Serial: first.Serial, RequestID: RequestID(ctx)})
+			Serial: first.Serial, RequestID: RequestID(ctx), Detail: w.detail})
 	})
 	if err != nil {
 		return commitError(err)

@@ -26,6 +26,7 @@ type metrics struct {
 	panics    prometheus.Counter
 	reloads   *prometheus.CounterVec
 	database  *prometheus.HistogramVec
+	templates *prometheus.CounterVec
 }
 
 func newMetrics(started time.Time, state func() *ca.State) *metrics {
@@ -53,6 +54,8 @@ func newMetrics(started time.Time, state func() *ca.State) *metrics {
 	m.reloads = prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "step_ca", Name: "reloads_total", Help: "Reloads of the configuration"}, []string{"success"})
 	m.database = prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: "signet", Name: "database_duration_seconds",
 		Help: "Time that reads and durable writes of the database took, the wait for their turn included", Buckets: []float64{.00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, 1, 5}}, []string{"act", "success"})
+	m.templates = prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "signet", Name: "template_failures_total",
+		Help: "Certificate templates that do not work, by where they came to grief: run, limit or output"}, []string{"provisioner", "stage"})
 	for act, help := range map[string]string{
 		"ssh_signed":   "SSH certificates signed",
 		"ssh_renewed":  "SSH certificates renewed",
@@ -67,7 +70,7 @@ func newMetrics(started time.Time, state func() *ca.State) *metrics {
 		func() float64 { return time.Since(started).Seconds() })
 	issuerEnd := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "step_ca", Name: "issuer_expiry_seconds", Help: "Seconds until the issuing certificate expires"},
 		func() float64 { return time.Until(state().Issuer.Issuer().NotAfter).Seconds() })
-	m.registry.MustRegister(m.kmsSigned, m.kmsErrors, m.requests, m.panics, m.reloads, m.database, uptime, issuerEnd,
+	m.registry.MustRegister(m.kmsSigned, m.kmsErrors, m.requests, m.panics, m.reloads, m.database, m.templates, uptime, issuerEnd,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -76,6 +79,9 @@ func newMetrics(started time.Time, state func() *ca.State) *metrics {
 func (m *metrics) observe(e ca.Event) {
 	if counter := m.acts[e.Act]; counter != nil {
 		counter.WithLabelValues(e.Provisioner, strconv.FormatBool(e.Success)).Inc()
+	}
+	if e.Act == "template_failed" {
+		m.templates.WithLabelValues(e.Provisioner, e.Type).Inc()
 	}
 	if counter := m.sshActs[e.Act]; counter != nil {
 		counter.WithLabelValues(e.Provisioner, strconv.FormatBool(e.Success), cmp.Or(e.Type, "unknown")).Inc()
