@@ -95,6 +95,12 @@ func (f *certificateFlags) run(ctx context.Context, env *Env, subject string, to
 			return nil, err
 		}
 	}
+	machine := &machineAsk{source: source, subject: subject, names: f.names, key: to.key}
+	if csr, err := machine.request(ctx, env, ask.OTT); err != nil {
+		return nil, err
+	} else if csr != nil {
+		ask.CSR.CertificateRequest = csr
+	}
 	if to.chain, err = source.sign(ctx, ask); err != nil {
 		return nil, err
 	}

@@ -30,7 +30,7 @@ type provisionerKind struct {
 // provisionerKinds is the table of kinds. A new kind is a file with its flags and a row.
 func provisionerKinds() []provisionerKind {
 	jwk := new(jwkFlags)
-	return []provisionerKind{
+	return append([]provisionerKind{
 		{"JWK", jwk, true},
 		{"K8SSA", &k8ssaKindFlags{jwk: jwk}, true},
 		{"X5C", new(x5cRootFlags), true},
@@ -38,7 +38,7 @@ func provisionerKinds() []provisionerKind {
 		{"SSHPOP", nil, true},
 		{"NEBULA", new(nebulaRootFlags), true},
 		{"ACME", new(acmeFlags), false},
-	}
+	}, cloudKinds()...)
 }
 
 func kindNames(kinds []provisionerKind) []string {

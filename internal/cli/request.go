@@ -61,7 +61,12 @@ func tokenKind(t *provisioner.Token) string {
 func namesOfToken(t *provisioner.Token, subject string) (commonName string, names []string, err error) {
 	switch kind := tokenKind(t); kind {
 	case "JWK", "X5C", "Nebula":
-	case "K8sSA":
+	case "AWS":
+		if t.Subject != "" && t.Subject != subject {
+			return "", nil, fmt.Errorf("the token is for the subject %q, not for %q", t.Subject, subject)
+		}
+		return subject, nil, nil
+	case "K8sSA", "GCP", "Azure":
 		return subject, nil, nil
 	case "":
 		return "", nil, fmt.Errorf("the token is of no kind that is known here")

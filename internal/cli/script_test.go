@@ -43,6 +43,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"freeport":  freePort,
 			"idp":       startIDP,
+			"cloud":     fakeCloud,
 			"quickca":   quickCA,
 			"waitready": waitReady,
 			"mode":      mode,

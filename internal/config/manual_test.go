@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/signet-ca/signet/internal/config"
+	"github.com/signet-ca/signet/internal/provisioner"
 )
 
 var update = flag.Bool("update", false, "rewrite the generated files")
@@ -21,7 +22,8 @@ func TestReferencePages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string][]byte{"ca.schema.json": schema, "configuration.md": []byte(config.Manual())} {
+	for name, want := range map[string][]byte{"ca.schema.json": schema, "configuration.md": []byte(config.Manual()),
+		"authorization.md": []byte(provisioner.Authorization())} {
 		path := filepath.Join("..", "..", "docs", "reference", name)
 		if *update {
 			if err := os.WriteFile(path, want, 0o644); err != nil {

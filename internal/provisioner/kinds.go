@@ -56,7 +56,7 @@ var kinds = []row{
 	{name: "K8sSA", number: 8, acts: []Act{SignX509, RenewX509, RevokeX509, SignSSH}, noExpiry: true, noSerial: true, decode: decodeK8sSA, open: openK8sSA},
 	{name: "SSHPOP", number: 9, acts: []Act{RenewSSH, RekeySSH, RevokeSSH}, decode: decodeSSHPOP, open: openSSHPOP},
 	{name: "SCEP", number: 10, acts: []Act{RenewX509}, protocol: true},
-	{name: "Nebula", number: 11, acts: []Act{SignX509, RenewX509, RevokeX509, SignSSH, RevokeSSH}, decode: decodeNebula, open: openNebula},
+	{name: "Nebula", number: 11, acts: []Act{SignX509, RenewX509, RevokeX509, SignSSH, RevokeSSH}, hostsOnly: true, decode: decodeNebula, open: openNebula},
 }
 
 // permits: an identity certificate needs both rights that it stands between.

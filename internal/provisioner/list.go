@@ -138,3 +138,9 @@ func (l *List) sortKey(p *Provisioner) string {
 	copy(key[4:], sum[4:])
 	return hex.EncodeToString(key[:])
 }
+
+// Selects reports whether an unverified token of a cloud names this provisioner.
+func (p *Provisioner) Selects(t *Token) bool {
+	id := p.TokenID()
+	return id == fragmentOf(t.Audience) || id == t.TenantID && id != ""
+}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/signet-ca/signet/internal/fault"
 	"github.com/signet-ca/signet/internal/fetch"
+	"github.com/signet-ca/signet/internal/strict"
 )
 
 // metadataTimeout bounds one question to a metadata service, which is next door: no answer in
@@ -87,3 +88,43 @@ func cloudToken(cloud, raw string, at time.Time) (string, error) {
 	}
 	return raw, nil
 }
+
+// MachineNames are the names that an unverified token of a cloud gives its machine: those to
+// ask for where nobody says otherwise. none for tokens of other kinds.
+func MachineNames(t *Token) []string {
+	switch {
+	case t.Amazon != nil:
+		var said amazonClaim
+		if strict.Decode(t.Amazon, &said) != nil {
+			return nil
+		}
+		d, err := ParseInstanceDocument(said.Document)
+		if err != nil {
+			return nil
+		}
+		return append([]string{d.PrivateIP}, d.hosts()...)
+	case t.TenantID != "":
+		id, _ := t.Claims()["xms_mirid"].(string)
+		if machine, _ := t.Claims()["xms_az_rid"].(string); machine != "" {
+			id = machine
+		}
+		if r := parseResource(id); r != nil {
+			return []string{r.name}
+		}
+		return nil
+	}
+	m := new(GCP)
+	if machine, err := m.machine(t); err == nil {
+		return machine.instance().dns
+	}
+	return nil
+}
+
+// NamesAreFixed reports whether the public form of a provisioner says that its machines get
+// only the names that their cloud vouches for.
+func (p *Provisioner) NamesAreFixed() bool {
+	k, ok := p.kind.(interface{ fixed() bool })
+	return ok && k.fixed()
+}
+
+func (c *CloudRules) fixed() bool { return c.DisableCustomSANs }
