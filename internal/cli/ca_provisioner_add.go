@@ -27,7 +27,6 @@ func caProvisionerAdd() *command {
 		},
 		flags: func(fs *flags) {
 			fs.Enum(&kind, "type", kindNames(kinds), "kind of the provisioner").NoEnv()
-			fs.Required("type")
 			fs.Bool(&revokeAny, "allow-revoke-any", "its tokens revoke any certificate, not only its own").NoEnv()
 			registerKinds(fs, kinds)
 			common.register(fs)
@@ -36,7 +35,7 @@ func caProvisionerAdd() *command {
 		context: contextMust,
 		result:  provisionerResult(nil),
 		run: func(ctx context.Context, env *Env, args []string) (any, error) {
-			k, err := findKind(kinds, kind)
+			k, err := kindToAdd(env, kinds, kind)
 			if err != nil {
 				return nil, err
 			}
@@ -68,6 +67,17 @@ func caProvisionerAdd() *command {
 			return provisionerResult(o.text()), nil
 		},
 	}
+}
+
+// kindToAdd is the kind given, or JWK for who makes a new key pair, which documents leave out.
+func kindToAdd(env *Env, kinds []provisionerKind, name string) (provisionerKind, error) {
+	switch {
+	case name != "":
+		return findKind(kinds, name)
+	case env.Typed("create"):
+		return findKind(kinds, "JWK")
+	}
+	return provisionerKind{}, errRequired("type")
 }
 
 // nameOrType is the name given, or that of the type, which documents leave out.
