@@ -19,14 +19,17 @@ func noteCertificate(r *http.Request, issued *ca.Issued) {
 	leaf := issued.Chain[0]
 	names := issue.CertificateNames(leaf)
 	sans := map[string][]string{}
-	for _, kind := range []struct {
-		name string
-		list issue.Names
-	}{{"dns", issue.Names{DNS: names.DNS}}, {"email", issue.Names{Emails: names.Emails}},
-		{"ip", issue.Names{IPs: names.IPs}}, {"uri", issue.Names{URIs: names.URIs}}} {
-		if list := kind.list.Strings(); len(list) > 0 {
-			sans[kind.name] = list
-		}
+	if len(names.DNS) > 0 {
+		sans["dns"] = names.DNS
+	}
+	if len(names.Emails) > 0 {
+		sans["email"] = names.Emails
+	}
+	if len(names.IPs) > 0 {
+		sans["ip"] = issue.Names{IPs: names.IPs}.Strings()
+	}
+	if len(names.URIs) > 0 {
+		sans["uri"] = issue.Names{URIs: names.URIs}.Strings()
 	}
 	Note(r.Context(),
 		"serial", leaf.SerialNumber.String(),
@@ -43,7 +46,7 @@ func noteCertificate(r *http.Request, issued *ca.Issued) {
 		if ext := issue.ProvisionerOf(leaf); ext != nil {
 			credential = ext.CredentialID
 		}
-		Note(r.Context(), "provisioner", fmt.Sprintf("%s (%s)", p.Name, credential))
+		Note(r.Context(), "provisioner", p.Name+" ("+credential+")")
 	}
 }
 

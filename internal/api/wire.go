@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"encoding/pem"
 
@@ -32,14 +33,14 @@ func (m *moment) UnmarshalJSON(data []byte) error {
 type request struct{ *x509.CertificateRequest }
 
 func (r *request) UnmarshalJSON(data []byte) error {
-	var s *string
-	if err := json.Unmarshal(data, &s); err != nil {
+	text, err := pemText(data)
+	if err != nil {
 		return fault.New(fault.Invalid, "csr is a string with a PEM block")
 	}
-	if s == nil || *s == "" || *s == "null" {
+	if len(text) == 0 || string(text) == "null" {
 		return nil
 	}
-	block, _ := pem.Decode([]byte(*s))
+	block, _ := pem.Decode(text)
 	if block == nil {
 		return fault.New(fault.Invalid, "csr holds no PEM block")
 	}
@@ -49,6 +50,22 @@ func (r *request) UnmarshalJSON(data []byte) error {
 	}
 	r.CertificateRequest = parsed
 	return nil
+}
+
+// pemText is the content of a JSON string, nothing for null. PEM holds no escape but those of
+// line ends, which are quickly undone.
+func pemText(data []byte) ([]byte, error) {
+	if len(data) > 1 && data[0] == '"' {
+		text := bytes.ReplaceAll(data[1:len(data)-1], []byte(`\n`), []byte("\n"))
+		if bytes.IndexByte(text, '\\') < 0 {
+			return text, nil
+		}
+	}
+	var s *string
+	if err := json.Unmarshal(data, &s); err != nil || s == nil {
+		return nil, err
+	}
+	return []byte(*s), nil
 }
 
 type signRequest struct {

@@ -109,7 +109,11 @@ func (r *reviewer) ask(ctx context.Context, t *Token) (*reviewStatus, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read apiToken: %w", err)
 	}
-	raw, err := t.jws.CompactSerialize()
+	jws, err := t.jws()
+	if err != nil {
+		return nil, err
+	}
+	raw, err := jws.CompactSerialize()
 	if err != nil {
 		return nil, err
 	}

@@ -9,10 +9,10 @@ import (
 // leastHeap is how large the heap may grow before garbage is collected, in bytes. Go's own
 // pace is set by what lives, which is little here: under load it would collect every few
 // milliseconds, to save memory that nobody misses.
-const leastHeap = 32 << 20
+const leastHeap = 24 << 20
 
 // mostPercent bounds how far the heap outgrows leastHeap when what lives has just doubled.
-const mostPercent = 400
+const mostPercent = 300
 
 // tendHeap sets the pace and gives back what the start needed. An operator who set GOGC or
 // GOMEMLIMIT has decided otherwise.
