@@ -61,6 +61,8 @@ type session struct {
 	workers int
 	rate    float64 // seen in the last turn, per second
 
+	during func() // runs beside the load; nil: nothing does
+
 	bodies [][]byte // of the requests to come
 	next   atomic.Int64
 }
@@ -96,6 +98,9 @@ func (s *session) turn(ctx context.Context, d time.Duration) (*result, error) {
 		if s.bodies, err = s.op.bodies(ctx, s.t, n); err != nil {
 			return nil, fmt.Errorf("prepare requests: %w", err)
 		}
+	}
+	if s.during != nil {
+		go s.during()
 	}
 	cpu, database := s.t.cpu(), s.t.database.cpu()
 	r, err := s.work(ctx, d)

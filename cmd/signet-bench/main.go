@@ -34,6 +34,7 @@ type options struct {
 	dir        string
 	stored     int
 	slowDisk   time.Duration
+	reloads    int
 	profile    string
 	json       bool
 
@@ -63,6 +64,7 @@ func parseOptions() (*options, error) {
 	flag.StringVar(&o.dir, "dir", "", "where the CA is made; its disk is part of what is measured (default: a temporary directory)")
 	flag.IntVar(&o.stored, "stored", 0, "certificates that are in the database (sqlite) before the load")
 	flag.DurationVar(&o.slowDisk, "slow-disk", 0, "delay each flush to the disk by so much, with strace, and compare with one commit per certificate")
+	flag.IntVar(&o.reloads, "reloads", 0, "reload the configuration so many times under load, and tell what the clients noticed")
 	flag.StringVar(&o.profile, "profile", "", "write a CPU profile of the server under the last load to this file")
 	flag.BoolVar(&o.json, "json", false, "print one JSON object for each run instead of a table")
 	flag.StringVar(&o.floorDir, "serve-floor", "", "be the floor: serve the CA in this folder (for the benchmark itself)")
@@ -101,6 +103,9 @@ func run(ctx context.Context) error {
 	out := newReport(os.Stdout, o.json)
 	if o.slowDisk > 0 {
 		return slowDisk(ctx, o, out)
+	}
+	if o.reloads > 0 {
+		return reloads(ctx, o, out)
 	}
 	for _, database := range o.databases {
 		if err := runOn(ctx, o, database, out); err != nil {

@@ -173,8 +173,9 @@ func (a *API) sshRevoke(w http.ResponseWriter, r *http.Request) error {
 }
 
 func writeSSH(w http.ResponseWriter, r *http.Request, issued *ca.IssuedSSH) {
-	noteSSH(r, issued.Certificate)
-	answer := sshResponse{Certificate: wireSSH(issued.Certificate), Identity: pemList(issued.Identity)}
+	text := wireSSH(issued.Certificate)
+	noteSSH(r, issued.Certificate, text)
+	answer := sshResponse{Certificate: text, Identity: pemList(issued.Identity)}
 	if issued.AddUser != nil {
 		answer.AddUser = wireSSH(issued.AddUser)
 	}
@@ -184,10 +185,10 @@ func writeSSH(w http.ResponseWriter, r *http.Request, issued *ca.IssuedSSH) {
 func wireSSH(k ssh.PublicKey) string { return base64.StdEncoding.EncodeToString(k.Marshal()) }
 
 // noteSSH puts what was issued into the request log, under the names log readers know.
-func noteSSH(r *http.Request, c *ssh.Certificate) {
+func noteSSH(r *http.Request, c *ssh.Certificate, text string) {
 	name := func(seconds uint64) string { return time.Unix(int64(seconds), 0).UTC().Format(time.RFC3339) }
 	Note(r.Context(), "serial", c.Serial, "principals", c.ValidPrincipals,
-		"valid-from", name(c.ValidAfter), "valid-to", name(c.ValidBefore), "certificate", wireSSH(c),
+		"valid-from", name(c.ValidAfter), "valid-to", name(c.ValidBefore), "certificate", text,
 		"certificate-type", c.Type()+" "+issue.SSHType(c)+" certificate",
 		"public-key", ssh.FingerprintSHA256(c.Key)+" ("+strings.ToUpper(strings.TrimPrefix(c.Key.Type(), "ssh-"))+"-CERT)")
 }
