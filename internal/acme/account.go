@@ -40,8 +40,8 @@ func (q *request) newAccount() error {
 	if err := q.body.read(&ask); err != nil {
 		return err
 	}
-	if ask.OnlyReturnExisting && len(ask.Contact) > 0 {
-		return malformed("onlyReturnExisting asks for an account as it is; leave contact out")
+	if ask.OnlyReturnExisting {
+		ask.Contact = nil // certbot sends its contacts along; they change nothing
 	}
 	if err := checkContacts(ask.Contact); err != nil {
 		return err

@@ -70,9 +70,7 @@ func (v *Validator) tlsALPN01(ctx context.Context, a *Attempt) error {
 	if state.NegotiatedProtocol != acmeTLS {
 		return final(rejected, "%s does not speak %s", to, acmeTLS)
 	}
-	if len(state.PeerCertificates) != 1 {
-		return final(rejected, "%s shows %d certificates; a challenge has one", to, len(state.PeerCertificates))
-	}
+	// More certificates behind it are the usual chain, which Apache sends along on renewal.
 	return judgeChallengeCertificate(state.PeerCertificates[0], a)
 }
 

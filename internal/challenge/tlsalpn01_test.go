@@ -195,7 +195,7 @@ func TestTLSALPN01Handshake(t *testing.T) {
 		"no protocol":          {&tls.Config{Certificates: []tls.Certificate{own}}, "rejectedIdentifier!"},
 		"no certificate":       {&tls.Config{NextProtos: protocol, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, nil }}, "tls"},
 		"signed by another":    {&tls.Config{NextProtos: protocol, Certificates: []tls.Certificate{{Certificate: [][]byte{foreign}, PrivateKey: key}}}, "rejectedIdentifier!"},
-		"a chain":              {&tls.Config{NextProtos: protocol, Certificates: []tls.Certificate{{Certificate: [][]byte{der, der}, PrivateKey: key}}}, "rejectedIdentifier!"},
+		"a chain behind it":    {&tls.Config{NextProtos: protocol, Certificates: []tls.Certificate{{Certificate: [][]byte{der, foreign}, PrivateKey: key}}}, ""},
 		"a client certificate": {&tls.Config{NextProtos: protocol, ClientAuth: tls.RequestClientCert, Certificates: []tls.Certificate{own}}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

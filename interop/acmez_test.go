@@ -1,0 +1,161 @@
+package interop_test
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/tls"
+	"crypto/x509"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/mholt/acmez/v3"
+	"github.com/mholt/acmez/v3/acme"
+)
+
+// solver answers challenges in this process, at the ports and the name server of a site.
+type solver struct {
+	*site
+	mu    sync.Mutex
+	files map[string]string
+	certs map[string]*tls.Certificate
+}
+
+func newSolver(s *site) *solver {
+	r := &solver{site: s, files: map[string]string{}, certs: map[string]*tls.Certificate{}}
+	plain, err := net.Listen("tcp", "127.0.0.1:"+s.httpPort)
+	s.check(err)
+	secure, err := tls.Listen("tcp", "127.0.0.1:"+s.tlsPort, &tls.Config{NextProtos: []string{acmez.ACMETLS1Protocol}, GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.certs[hello.ServerName], nil
+	}})
+	s.check(err)
+	server := &http.Server{Handler: r}
+	go func() { _ = server.Serve(plain) }()
+	go func() {
+		for {
+			conn, err := secure.Accept()
+			if err != nil {
+				return
+			}
+			go func() { _ = conn.(*tls.Conn).Handshake(); conn.Close() }()
+		}
+	}()
+	s.Cleanup(func() { server.Close(); secure.Close() })
+	return r
+}
+
+func (r *solver) ServeHTTP(w http.ResponseWriter, q *http.Request) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, _ = w.Write([]byte(r.files[q.URL.Path]))
+}
+
+func (r *solver) Present(_ context.Context, c acme.Challenge) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch c.Type {
+	case "http-01":
+		r.files[c.HTTP01ResourcePath()] = c.KeyAuthorization
+	case "dns-01":
+		return r.dns.set(c.DNS01TXTRecordName(), c.DNS01KeyAuthorization())
+	case "tls-alpn-01":
+		cert, err := acmez.TLSALPN01ChallengeCert(c)
+		r.certs[c.Identifier.Value] = cert
+		return err
+	}
+	return nil
+}
+
+func (r *solver) CleanUp(_ context.Context, c acme.Challenge) error {
+	if c.Type == "dns-01" {
+		return r.dns.clear(c.DNS01TXTRecordName())
+	}
+	return nil
+}
+
+func ecKey(t *testing.T) crypto.Signer {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func rsaKey(t *testing.T) crypto.Signer {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// acmez is what Caddy 2.10 is built on: renewal information, replacement, key rollover.
+func TestAcmez(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	answers := newSolver(s)
+	ctx := t.Context()
+	client := func(provisioner, challenge string) *acmez.Client {
+		return &acmez.Client{Client: &acme.Client{Directory: s.directory(provisioner), HTTPClient: s.client()}, ChallengeSolvers: map[string]acmez.Solver{challenge: answers}}
+	}
+	account, err := client(open, "http-01").NewAccount(ctx, acme.Account{PrivateKey: ecKey(t), TermsOfServiceAgreed: true, Contact: []string{"mailto:me@example.com"}})
+	s.check(err)
+	get := func(challenge string, key crypto.Signer, replaces *x509.Certificate, names ...string) *x509.Certificate {
+		s.Helper()
+		csr, err := acmez.NewCSR(key, names)
+		s.check(err)
+		order, err := acmez.OrderParametersFromCSR(account, csr)
+		s.check(err)
+		order.Replaces = replaces
+		found, err := client(open, challenge).ObtainCertificate(ctx, order)
+		s.check(err)
+		kind := "EC"
+		if _, ok := key.(*rsa.PrivateKey); ok {
+			kind = "RSA"
+		}
+		return s.chain(found[0].ChainPEM, kind, names...)
+	}
+	one := get("http-01", ecKey(t), nil, "one.acmez.test", "two.acmez.test")
+	info, err := client(open, "http-01").GetRenewalInfo(ctx, one)
+	s.check(err)
+	if !info.SuggestedWindow.Start.After(time.Now()) || info.RetryAfter == nil {
+		t.Errorf("renewal information %+v", info)
+	}
+	again := get("http-01", ecKey(t), one, "one.acmez.test", "two.acmez.test")
+	s.renewed(one, again)
+	get("tls-alpn-01", rsaKey(t), nil, "alpn.acmez.test")
+	get("dns-01", ecKey(t), nil, "*.wild.acmez.test")
+	get("http-01", rsaKey(t), nil, "127.0.0.1")
+
+	account, err = client(open, "http-01").AccountKeyRollover(ctx, account, rsaKey(t))
+	s.check(err)
+	certKey := ecKey(t)
+	last := get("http-01", certKey, nil, "last.acmez.test")
+	s.check(client(open, "http-01").RevokeCertificate(ctx, account, again, nil, acme.ReasonSuperseded))
+	s.revoked(again)
+	s.check(client(open, "http-01").RevokeCertificate(ctx, account, last, certKey, acme.ReasonKeyCompromise))
+	s.revoked(last)
+	if info, err = client(open, "http-01").GetRenewalInfo(ctx, again); err != nil || info.SuggestedWindow.End.After(time.Now()) {
+		t.Errorf("a revoked certificate should be renewed at once: %+v %v", info.SuggestedWindow, err)
+	}
+
+	id, secret := s.eab()
+	vouched := acme.Account{PrivateKey: ecKey(t)}
+	s.check(vouched.SetExternalAccountBinding(ctx, client(bound, "http-01").Client, acme.EAB{KeyID: id, MACKey: strings.TrimRight(secret, "=")}))
+	vouched, err = client(bound, "http-01").NewAccount(ctx, vouched)
+	s.check(err)
+	found, err := client(bound, "http-01").ObtainCertificateForSANs(ctx, vouched, ecKey(t), []string{"eab.acmez.test"})
+	s.check(err)
+	s.chain(found[0].ChainPEM, "EC", "eab.acmez.test")
+}

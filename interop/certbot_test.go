@@ -1,0 +1,45 @@
+package interop_test
+
+import "testing"
+
+// certbot is the client most people start with. It is Python with josepy, strict about types.
+func TestCertbot(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	vars := []string{"REQUESTS_CA_BUNDLE=" + s.root}
+	certbot := func(provisioner string, args ...string) string {
+		s.Helper()
+		return s.run(vars, "certbot", append(args, "--non-interactive", "--server", s.directory(provisioner),
+			"--config-dir", s.path("certbot/etc"), "--work-dir", s.path("certbot/work"), "--logs-dir", s.path("certbot/log"))...)
+	}
+	live := func(name string) string { return s.path("certbot/etc/live/" + name + "/fullchain.pem") }
+	listen := []string{"--standalone", "--http-01-port", s.httpPort, "--http-01-address", "127.0.0.1"}
+
+	certbot(open, append([]string{"certonly", "--agree-tos", "-m", "me@example.com", "--key-type", "ecdsa", "-d", "one.certbot.test", "-d", "two.certbot.test"}, listen...)...)
+	one := s.certificate(live("one.certbot.test"), "EC", "one.certbot.test", "two.certbot.test")
+	certbot(open, "renew", "--force-renewal", "--no-random-sleep-on-renew")
+	again := s.certificate(live("one.certbot.test"), "EC", "one.certbot.test", "two.certbot.test")
+	s.renewed(one, again)
+
+	hook := s.program("dns-hook", s.tellNames()+`
+case $1 in
+set) setTXT "_acme-challenge.$CERTBOT_DOMAIN" "$CERTBOT_VALIDATION" ;;
+clear) clearTXT "_acme-challenge.$CERTBOT_DOMAIN" ;;
+esac
+`)
+	certbot(open, "certonly", "--manual", "--preferred-challenges", "dns", "--manual-auth-hook", hook+" set", "--manual-cleanup-hook", hook+" clear",
+		"--key-type", "rsa", "-d", "*.wild.certbot.test")
+	wild := s.certificate(live("wild.certbot.test"), "RSA", "*.wild.certbot.test")
+
+	certbot(open, "revoke", "--cert-path", live("one.certbot.test"), "--reason", "superseded", "--no-delete-after-revoke")
+	s.revoked(again)
+	key := s.path("certbot/etc/live/wild.certbot.test/privkey.pem")
+	certbot(open, "revoke", "--cert-path", live("wild.certbot.test"), "--key-path", key, "--reason", "keycompromise", "--no-delete-after-revoke")
+	s.revoked(wild)
+	certbot(open, "update_account", "-m", "you@example.com")
+	certbot(open, "unregister")
+
+	id, secret := s.eab()
+	certbot(bound, append([]string{"certonly", "--agree-tos", "--register-unsafely-without-email", "--eab-kid", id, "--eab-hmac-key", secret, "-d", "eab.certbot.test"}, listen...)...)
+	s.certificate(live("eab.certbot.test"), "EC", "eab.certbot.test")
+}

@@ -1,0 +1,482 @@
+// Package interop_test lets the clients of other houses get, renew and revoke certificates
+// from the real server, each with an authority of its own on loopback.
+package interop_test
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"encoding/pem"
+	"flag"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/signet-ca/signet/internal/cli"
+)
+
+// asSignet makes the test binary the program itself, so that the server that runs is built
+// from the code under test.
+const asSignet = "SIGNET_INTEROP_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asSignet) != "" {
+		os.Exit(cli.Main(append([]string{"signet"}, os.Args[1:]...)))
+	}
+	// Other people's clients sleep most of the time, so more of them than cores run at once.
+	flag.Parse()
+	if err := flag.Set("test.parallel", "12"); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
+
+// site is an authority with its server, name server and a directory of the client's own.
+type site struct {
+	*testing.T
+	dir               string
+	root              string // file of the root certificate
+	rootCert          *x509.Certificate
+	url               string
+	httpPort, tlsPort string // where validation looks
+	dns               *nameServer
+}
+
+// Provisioners of a site.
+const (
+	open  = "acme"  // for everybody
+	bound = "bound" // for accounts that are vouched for
+	byDNS = "dns"   // for proofs by DNS alone
+	brief = "brief" // gives certificates that end soon
+)
+
+// newSite starts an authority whose names all are on this machine.
+func newSite(t *testing.T) *site {
+	t.Helper()
+	s := &site{T: t, dir: t.TempDir(), dns: sharedNames(t)}
+	ports := freePorts(t, 3)
+	s.url, s.httpPort, s.tlsPort = "https://localhost:"+ports[0], ports[1], ports[2]
+	s.configure(ports[0])
+	server := s.signet("serve", "--insecure", "--acme-http-port", s.httpPort, "--acme-tls-port", s.tlsPort, "--resolver", s.dns.address)
+	log := s.background(server, "server.log")
+	s.waitFor("127.0.0.1:"+ports[0], log)
+	return s
+}
+
+func (s *site) configure(port string) {
+	s.Helper()
+	home := s.path("home")
+	root, rootKey := s.authority("Interop Root", nil, nil)
+	issuer, issuerKey := s.authority("Interop Intermediate", root, rootKey)
+	s.rootCert, s.root = root, s.file("home/certs/root_ca.crt", pemOf(root))
+	der, err := x509.MarshalPKCS8PrivateKey(issuerKey)
+	s.check(err)
+	provisioner := func(name string, eab bool, challenges ...string) map[string]any {
+		return map[string]any{
+			"type": "ACME", "name": name, "requireEAB": eab,
+			"challenges": challenges,
+			"validation": map[string]any{"window": "10s"},
+			"claims":     map[string]any{"minTLSCertDuration": "1m", "maxTLSCertDuration": "2160h", "defaultTLSCertDuration": "24h"},
+		}
+	}
+	everybody := provisioner(open, false)
+	everybody["authzReuse"] = "1h" // so the orders of renewals are ready at once
+	brieflyValid := provisioner(brief, false)
+	brieflyValid["claims"] = map[string]any{"minTLSCertDuration": "5s", "defaultTLSCertDuration": "18s"}
+	config, err := json.Marshal(map[string]any{
+		"root": s.root, "crt": s.file("home/certs/intermediate_ca.crt", pemOf(issuer)),
+		"key":     s.file("home/secrets/intermediate_ca_key", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))),
+		"address": "127.0.0.1:" + port, "dnsNames": []string{"localhost", "127.0.0.1"},
+		"logger": map[string]string{"format": "text"},
+		"crl":    map[string]any{"enabled": true, "generateOnRevoke": true},
+		"db":     map[string]string{"type": "sqlite", "dataSource": filepath.Join(home, "db")},
+		"authority": map[string]any{"backdate": "1s", "provisioners": []any{
+			everybody, provisioner(bound, true), provisioner(byDNS, false, "dns-01"), brieflyValid,
+		}},
+	})
+	s.check(err)
+	s.file("home/config/ca.json", string(config))
+	s.file("home/config/defaults.json", fmt.Sprintf(`{"ca-url": %q}`, s.url))
+	s.check(os.MkdirAll(filepath.Join(home, "db"), 0o700))
+}
+
+func (s *site) authority(name string, parent *x509.Certificate, parentKey crypto.Signer) (*x509.Certificate, crypto.Signer) {
+	s.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	s.check(err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(10000 * time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+	}
+	if parent == nil {
+		parent, parentKey = template, key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), parentKey)
+	s.check(err)
+	cert, err := x509.ParseCertificate(der)
+	s.check(err)
+	return cert, key
+}
+
+func pemOf(c *x509.Certificate) string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}))
+}
+
+func (s *site) check(err error) {
+	s.Helper()
+	if err != nil {
+		s.Fatal(err)
+	}
+}
+
+func (s *site) path(name string) string { return filepath.Join(s.dir, filepath.FromSlash(name)) }
+
+// file writes a file of the site and gives its path.
+func (s *site) file(name, content string) string {
+	s.Helper()
+	path := s.path(name)
+	s.check(os.MkdirAll(filepath.Dir(path), 0o700))
+	s.check(os.WriteFile(path, []byte(content), 0o600))
+	return path
+}
+
+// program writes a script that can be run.
+func (s *site) program(name, text string) string {
+	s.Helper()
+	path := s.file(name, text)
+	s.check(os.Chmod(path, 0o700))
+	return path
+}
+
+func (s *site) directory(provisioner string) string {
+	return s.url + "/acme/" + provisioner + "/directory"
+}
+
+// signet is a command of the program under test, with the site's home.
+func (s *site) signet(args ...string) *exec.Cmd {
+	self, err := os.Executable()
+	s.check(err)
+	cmd := exec.Command(self, args...)
+	cmd.Env = append(s.environment(), asSignet+"=1", "SIGNETPATH="+s.path("home"))
+	return cmd
+}
+
+// environment keeps proxies and the machine's settings out.
+func (s *site) environment() []string {
+	env := slices.DeleteFunc(os.Environ(), func(v string) bool {
+		name, _, _ := strings.Cut(v, "=")
+		return strings.HasSuffix(strings.ToLower(name), "_proxy")
+	})
+	return append(env, "HOME="+s.dir, "NO_PROXY=*", "no_proxy=*", "LC_ALL=C")
+}
+
+// background runs a command until the test ends, and gives the file of what it says.
+func (s *site) background(cmd *exec.Cmd, name string) (log string) {
+	s.Helper()
+	log = s.path(name)
+	out, err := os.Create(log)
+	s.check(err)
+	cmd.Stdout, cmd.Stderr = out, out
+	s.check(cmd.Start())
+	done := make(chan struct{})
+	go func() { _ = cmd.Wait(); close(done) }()
+	s.Cleanup(func() {
+		_ = cmd.Process.Signal(os.Interrupt)
+		select {
+		case <-done:
+		case <-time.After(10 * time.Second):
+			_ = cmd.Process.Kill()
+			<-done
+		}
+		out.Close()
+		if s.Failed() {
+			text, _ := os.ReadFile(log)
+			s.Logf("%s:\n%s", name, tail(string(text)))
+		}
+	})
+	return log
+}
+
+func tail(text string) string {
+	if len(text) > 6000 {
+		return "…" + text[len(text)-6000:]
+	}
+	return text
+}
+
+// waitFor waits until somebody listens.
+func (s *site) waitFor(address, log string) {
+	s.Helper()
+	s.eventually("a listener at "+address, func() bool {
+		conn, err := net.DialTimeout("tcp", address, time.Second)
+		if err == nil {
+			conn.Close()
+		}
+		return err == nil
+	})
+}
+
+// eventually waits for something that a program of others does in its own time.
+func (s *site) eventually(what string, ok func() bool) {
+	s.Helper()
+	for deadline := time.Now().Add(60 * time.Second); !ok(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			s.Fatalf("never: %s", what)
+		}
+	}
+}
+
+// command is a program of others, in the directory of the site.
+func (s *site) command(name string, args ...string) *exec.Cmd {
+	cmd := exec.Command(name, args...)
+	cmd.Dir, cmd.Env = s.dir, s.environment()
+	return cmd
+}
+
+// run runs a program of others, with these variables, and gives what it says.
+func (s *site) run(variables []string, name string, args ...string) string {
+	s.Helper()
+	text, err := s.try(variables, name, args...)
+	if err != nil {
+		s.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, tail(text))
+	}
+	return text
+}
+
+func (s *site) try(variables []string, name string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(s.Context(), 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir, cmd.Env, cmd.WaitDelay = s.dir, append(s.environment(), variables...), time.Second
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := cmd.Run()
+	return out.String(), err
+}
+
+// eab makes a key that vouches for one account.
+func (s *site) eab() (id, key string) {
+	s.Helper()
+	cmd := s.signet("ca", "acme", "eab", "add", bound, "--json")
+	out, err := cmd.Output()
+	if err != nil {
+		s.Fatalf("make an EAB key: %v", err)
+	}
+	var made struct{ ID, Key string }
+	s.check(json.Unmarshal(out, &made))
+	return made.ID, made.Key
+}
+
+// certificate reads a chain that a client stored and makes sure that it leads to the root,
+// is for these names and has a key of this kind: "RSA" or "EC".
+func (s *site) certificate(file, kind string, names ...string) *x509.Certificate {
+	s.Helper()
+	data, err := os.ReadFile(file)
+	s.check(err)
+	return s.chain(data, kind, names...)
+}
+
+func (s *site) chain(data []byte, kind string, names ...string) *x509.Certificate {
+	s.Helper()
+	var all []*x509.Certificate
+	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type == "CERTIFICATE" {
+			c, err := x509.ParseCertificate(block.Bytes)
+			s.check(err)
+			all = append(all, c)
+		}
+	}
+	if len(all) != 2 {
+		s.Fatalf("a chain of %d certificates, want leaf and intermediate", len(all))
+	}
+	roots, between := x509.NewCertPool(), x509.NewCertPool()
+	roots.AddCert(s.rootCert)
+	between.AddCert(all[1])
+	leaf := all[0]
+	if _, err := leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}); err != nil {
+		s.Fatal(err)
+	}
+	got := slices.Clone(leaf.DNSNames)
+	for _, ip := range leaf.IPAddresses {
+		got = append(got, ip.String())
+	}
+	slices.Sort(got)
+	slices.Sort(names)
+	if !slices.Equal(got, names) {
+		s.Errorf("certificate for %v, want %v", got, names)
+	}
+	_, isRSA := leaf.PublicKey.(*rsa.PublicKey)
+	if isRSA != (kind == "RSA") {
+		s.Errorf("a key of type %T, want %s", leaf.PublicKey, kind)
+	}
+	return leaf
+}
+
+// renewed makes sure that a certificate is another one than before.
+func (s *site) renewed(before, after *x509.Certificate) {
+	s.Helper()
+	if before.SerialNumber.Cmp(after.SerialNumber) == 0 {
+		s.Error("the certificate was not renewed")
+	}
+}
+
+// revoked makes sure that the authority's list names a certificate.
+func (s *site) revoked(c *x509.Certificate) {
+	s.Helper()
+	answer, err := s.client().Get(s.url + "/1.0/crl")
+	s.check(err)
+	defer answer.Body.Close()
+	der, err := io.ReadAll(answer.Body)
+	s.check(err)
+	list, err := x509.ParseRevocationList(der)
+	s.check(err)
+	if !slices.ContainsFunc(list.RevokedCertificateEntries, func(e x509.RevocationListEntry) bool { return e.SerialNumber.Cmp(c.SerialNumber) == 0 }) {
+		s.Errorf("serial number %s is not on the revocation list", c.SerialNumber)
+	}
+}
+
+// client trusts the root of the site alone.
+func (s *site) client() *http.Client {
+	pool := x509.NewCertPool()
+	pool.AddCert(s.rootCert)
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.TLSClientConfig.RootCAs, transport.Proxy = pool, nil
+	return &http.Client{Transport: transport, Timeout: time.Minute}
+}
+
+// web serves a directory where http-01 looks, as a web server does, and gives its path.
+func (s *site) web() string {
+	s.Helper()
+	root := s.path("www")
+	s.check(os.MkdirAll(root, 0o755))
+	l, err := net.Listen("tcp", "127.0.0.1:"+s.httpPort)
+	s.check(err)
+	server := &http.Server{Handler: http.FileServer(http.Dir(root))}
+	go func() { _ = server.Serve(l) }()
+	s.Cleanup(func() { server.Close() })
+	return root
+}
+
+// ownRoots is the machine's file of roots, with ours, for programs that read nothing else.
+func (s *site) ownRoots() string {
+	s.Helper()
+	system, err := os.ReadFile("/etc/ssl/certs/ca-certificates.crt")
+	s.check(err)
+	return s.file("roots.crt", string(system)+pemOf(s.rootCert))
+}
+
+// lastPort is the last one given out. Ports are below those that the kernel gives to
+// connections, or one of them might be in use by the time a client listens there.
+var lastPort atomic.Int32
+
+func init() { lastPort.Store(15000 + int32(os.Getpid()%400)*25) }
+
+// freePorts finds ports of loopback that nobody listens on, each given out once.
+func freePorts(t *testing.T, n int) []string {
+	t.Helper()
+	var ports []string
+	for len(ports) < n {
+		port := strconv.Itoa(int(lastPort.Add(1)))
+		l, err := net.Listen("tcp", "127.0.0.1:"+port)
+		if err != nil {
+			continue
+		}
+		l.Close()
+		ports = append(ports, port)
+	}
+	return ports
+}
+
+// nameServer is one server for all sites: every name is on this machine, and TXT records
+// come by HTTP.
+type nameServer struct{ address, control string }
+
+var names struct {
+	sync.Once
+	server *nameServer
+	err    error
+}
+
+// sharedNames starts the name server with the first test; it ends with the process that
+// started it.
+func sharedNames(t *testing.T) *nameServer {
+	t.Helper()
+	names.Do(func() {
+		ports := freePorts(t, 2)
+		s := &nameServer{address: "127.0.0.1:" + ports[0], control: "http://127.0.0.1:" + ports[1]}
+		cmd := exec.Command("pebble-challtestsrv", "-defaultIPv4", "127.0.0.1", "-defaultIPv6", "", "-http01", "", "-https01", "", "-tlsalpn01", "",
+			"-dns01", s.address, "-management", "127.0.0.1:"+ports[1])
+		endWithParent(cmd)
+		if names.err = cmd.Start(); names.err != nil {
+			return
+		}
+		for range 200 {
+			if conn, err := net.Dial("tcp", "127.0.0.1:"+ports[1]); err == nil {
+				conn.Close()
+				names.server = s
+				return
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+		names.err = fmt.Errorf("the name server does not start")
+	})
+	if names.err != nil {
+		t.Fatal(names.err)
+	}
+	return names.server
+}
+
+// set puts up a TXT record; clear takes it down.
+func (n *nameServer) set(name, value string) error {
+	return n.tell("/set-txt", map[string]string{"host": name + ".", "value": value})
+}
+
+func (n *nameServer) clear(name string) error {
+	return n.tell("/clear-txt", map[string]string{"host": name + "."})
+}
+
+func (n *nameServer) tell(path string, what any) error {
+	body, err := json.Marshal(what)
+	if err != nil {
+		return err
+	}
+	answer, err := http.Post(n.control+path, "application/json", bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("the name server answers %s", answer.Status)
+	}
+	return nil
+}
+
+// tellNames is the part of a shell script that puts records up and takes them down: setTXT
+// NAME VALUE and clearTXT NAME.
+func (s *site) tellNames() string {
+	return fmt.Sprintf(`#!/bin/sh
+set -e
+setTXT() { curl -fsS -d "{\"host\":\"$1.\",\"value\":\"$2\"}" %[1]s/set-txt; }
+clearTXT() { curl -fsS -d "{\"host\":\"$1.\"}" %[1]s/clear-txt; }
+`, s.dns.control)
+}
