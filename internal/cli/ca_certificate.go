@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"crypto"
 	"strings"
 
 	"github.com/signet-ca/signet"
@@ -32,7 +33,7 @@ func caCertificate() *command {
 		args: []arg{
 			need("subject", "common name, and the only name without --san"),
 			need("crt-file", "file to write the certificate to"),
-			need("key-file", "file to write the private key to"),
+			need("key-file", "file to write the private key to; with --kms it may be the URI of a key that is there"),
 		},
 		examples: []example{
 			{"A certificate for one name", "signet ca certificate internal.example.com internal.crt internal.key"},
@@ -42,6 +43,7 @@ func caCertificate() *command {
 			{"By ACME, from a provisioner of the CA, with port 80 free", "signet ca certificate web.internal web.crt web.key --provisioner acme"},
 			{"By ACME, while a web server runs", "signet ca certificate web.internal web.crt web.key --provisioner acme --webroot /var/www/html"},
 			{"By ACME, a wildcard name, from any server", "signet ca certificate '*.example.com' w.crt w.key --acme https://acme.example.net/directory --dns-hook /etc/signet/dns.sh"},
+			{"For a key that stays in a hardware module", "signet ca certificate web web.crt 'pkcs11:id=7' --kms 'pkcs11:module-path=/usr/lib/softhsm.so'"},
 			{"Without questions, from a script", "signet ca certificate web web.crt web.key --provisioner ops --provisioner-password-file pw.txt --force"},
 		},
 		flags: func(fs *flags) {
@@ -75,7 +77,7 @@ func (f *certificateFlags) run(ctx context.Context, env *Env, subject string, to
 		return nil, err
 	}
 	// The key comes before the token, so that the token can be bound to it.
-	if to.key, err = f.alg.alg().Generate(); err != nil {
+	if to.key, err = f.newKey(ctx, env, to); err != nil {
 		return nil, err
 	}
 	if server != nil {
@@ -105,6 +107,14 @@ func (f *certificateFlags) run(ctx context.Context, env *Env, subject string, to
 		return nil, err
 	}
 	return f.keep(env, source, to)
+}
+
+// newKey makes a key, or opens the one that is at a keeper and stays there.
+func (f *certificateFlags) newKey(ctx context.Context, env *Env, to *pair) (crypto.Signer, error) {
+	if to.kept = f.kept(to.keyFile); to.kept {
+		return env.keeperKey(ctx, f.kms, to.keyFile)
+	}
+	return f.alg.alg().Generate()
 }
 
 // keep stores the pair and says so.

@@ -63,9 +63,15 @@ type rekeying struct {
 }
 
 func (f *rekeyFlags) run(ctx context.Context, env *Env, crtFile, keyFile string) (any, error) {
-	p, err := readPair(crtFile, keyFile, env.password(ctx, f.passwordFile, "password-file"))
+	p, err := f.readPair(ctx, env, crtFile, keyFile)
 	if err != nil {
 		return nil, err
+	}
+	switch {
+	case p.kept && f.private == "" && f.outKey == "":
+		return nil, usagef("the old key stays where it is, so say where the new one is or goes: --private-key or --out-key")
+	case f.kept(f.private) && f.outKey != "":
+		return nil, usagef("the key of --private-key stays where it is, so there is none to write to --out-key")
 	}
 	source, err := f.reach(ctx, env)
 	if err != nil {
@@ -127,5 +133,5 @@ func (r *rekeying) nextKey(ctx context.Context) (crypto.Signer, error) {
 	if r.private == "" {
 		return r.alg.alg().Generate()
 	}
-	return keys.ReadPrivate(r.private, r.env.password(ctx, r.passwordFile, "password-file"))
+	return r.openKey(ctx, r.env, r.private, r.env.password(ctx, r.passwordFile, "password-file"))
 }

@@ -118,7 +118,7 @@ func (f *renewFlags) run(ctx context.Context, env *Env, crtFile, keyFile string)
 	if f.outFile == "" {
 		f.outFile = crtFile
 	}
-	p, err := readPair(crtFile, keyFile, env.password(ctx, f.passwordFile, "password-file"))
+	p, err := f.readPair(ctx, env, crtFile, keyFile)
 	if err != nil {
 		return nil, err
 	}
@@ -175,6 +175,12 @@ func (r *renewing) successor(ctx context.Context) ([]*x509.Certificate, error) {
 func (r *renewing) reread() {
 	if r.outFile != r.pair.crtFile {
 		return // the certificate in force is not the one in the file
+	}
+	if r.pair.kept { // whose key does not change
+		if chain, err := keys.ReadCertificates(r.pair.crtFile); err == nil && keys.SamePublicKey(chain[0].PublicKey, r.pair.key.Public()) {
+			r.pair.chain = chain
+		}
+		return
 	}
 	password := keys.NoPassword
 	if r.pair.password != nil {

@@ -154,7 +154,7 @@ func (f *revokeFlags) atACME(ctx context.Context, env *Env, ask *signet.RevokeRe
 	p := &pair{}
 	var err error
 	if f.keyFile != "" {
-		p, err = readPair(f.crtFile, f.keyFile, env.password(ctx, f.passwordFile, "password-file"))
+		p, err = f.readPair(ctx, env, f.crtFile, f.keyFile)
 	} else {
 		p.chain, err = keys.ReadCertificates(f.crtFile)
 	}
@@ -171,7 +171,7 @@ func (f *revokeFlags) atACME(ctx context.Context, env *Env, ask *signet.RevokeRe
 
 // asHolder revokes a certificate by showing that its key is here.
 func (f *revokeFlags) asHolder(ctx context.Context, env *Env, ask *signet.RevokeRequest) (*authority, error) {
-	p, err := readPair(f.crtFile, f.keyFile, env.password(ctx, f.passwordFile, "password-file"))
+	p, err := f.readPair(ctx, env, f.crtFile, f.keyFile)
 	if err != nil {
 		return nil, err
 	}

@@ -253,7 +253,7 @@ func (f *tokenFlags) renewToken(ctx context.Context, env *Env, subject string) (
 	if err != nil {
 		return "", err
 	}
-	key, err := keys.ReadPrivate(f.x5cKey, env.password(ctx, f.passwordFile, "password-file"))
+	key, err := f.openKey(ctx, env, f.x5cKey, env.password(ctx, f.passwordFile, "password-file"))
 	if err != nil {
 		return "", err
 	}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -93,6 +94,42 @@ func (k *pluginKey) label() string {
 		return before + "..."
 	}
 	return name
+}
+
+// keyURIs are the schemes of keys in a key management system.
+var keyURIs = []string{"pkcs11", "yubikey", "awskms", "azurekms", "cloudkms", "tpmkms", "sshagentkms", "capi", "mackms", "kms"}
+
+// kept reports whether a key is at a keeper: it has the URI of one, and --kms says which.
+func (s *siteFlags) kept(name string) bool {
+	scheme, _, found := strings.Cut(name, ":")
+	return s.kms != "" && found && slices.Contains(keyURIs, strings.ToLower(scheme))
+}
+
+// openKey reads a private key from a file, or opens it at its keeper.
+func (s *siteFlags) openKey(ctx context.Context, env *Env, name string, password keys.Password) (crypto.Signer, error) {
+	if s.kept(name) {
+		return env.keeperKey(ctx, s.kms, name)
+	}
+	return keys.ReadPrivate(name, password)
+}
+
+// readPair reads a certificate and its key, which may be at a keeper.
+func (s *siteFlags) readPair(ctx context.Context, env *Env, crtFile, keyFile string) (*pair, error) {
+	if !s.kept(keyFile) {
+		return readPair(crtFile, keyFile, env.password(ctx, s.passwordFile, "password-file"))
+	}
+	chain, err := keys.ReadCertificates(crtFile)
+	if err != nil {
+		return nil, err
+	}
+	key, err := env.keeperKey(ctx, s.kms, keyFile)
+	if err != nil {
+		return nil, err
+	}
+	if !keys.SamePublicKey(chain[0].PublicKey, key.Public()) {
+		return nil, fmt.Errorf("the key %s does not belong to the certificate in %s", key.label(), crtFile)
+	}
+	return &pair{crtFile: crtFile, keyFile: keyFile, chain: chain, key: key, kept: true}, nil
 }
 
 // signingKey reads a private key from a file, or opens it at its keeper if kms says which.

@@ -23,6 +23,7 @@ type pair struct {
 	chain            []*x509.Certificate
 	key              crypto.Signer
 	password         []byte // that opened the key; nil: it was not encrypted
+	kept             bool   // the key is at its keeper, under the name keyFile, and stays there
 }
 
 // readPair reads a certificate and its key. An interrupted write is finished first.
@@ -51,6 +52,9 @@ func readPair(crtFile, keyFile string, password keys.Password) (*pair, error) {
 
 // store writes the pair: the key unencrypted, or under the password it was encrypted with.
 func (p *pair) store() (err error) {
+	if p.kept {
+		return durable.WriteFile(p.crtFile, keys.EncodeCertificates(p.chain...), pairMode)
+	}
 	var keyPEM []byte
 	if len(p.password) == 0 {
 		keyPEM, err = keys.EncodePrivate(p.key)

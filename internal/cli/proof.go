@@ -15,6 +15,7 @@ type siteFlags struct {
 	offline      bool
 	caConfig     string
 	passwordFile string
+	kms          string
 }
 
 // register adds the flags; password says what the one in --password-file opens.
@@ -23,6 +24,7 @@ func (s *siteFlags) register(fs *flags, password string) {
 	fs.Bool(&s.offline, "offline", "work with the CA's configuration and database on this machine, not with its server")
 	fs.String(&s.caConfig, "ca-config", "file", "configuration of the CA, for --offline").Preset("config/ca.json in the home")
 	fs.String(&s.passwordFile, "password-file", "file", "file with the password of "+password)
+	fs.String(&s.kms, "kms", "uri", "key management system that holds keys which are named by a URI, such as pkcs11:id=7, instead of a file")
 }
 
 // proofFlags choose the provisioner of a proof and give what its kind needs to make one.

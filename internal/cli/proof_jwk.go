@@ -85,6 +85,9 @@ func (p *proof) jwkKey(ctx context.Context, j *provisioner.JWK) (crypto.Signer, 
 }
 
 func (p *proof) jwkFile(ctx context.Context) (key crypto.Signer, err error) {
+	if p.flags.kept(p.flags.key) {
+		return p.env.keeperKey(ctx, p.flags.kms, p.flags.key)
+	}
 	data, err := p.env.readFile(p.flags.key)
 	if err != nil {
 		return nil, err

@@ -55,7 +55,7 @@ func proveX5C(ctx context.Context, p *proof) (token string, err error) {
 		return "", err
 	}
 	file, flag := p.flags.proofPassword()
-	if p.want.Key, err = keys.ReadPrivate(p.flags.x5cKey, p.env.password(ctx, file, flag)); err != nil {
+	if p.want.Key, err = p.flags.openKey(ctx, p.env, p.flags.x5cKey, p.env.password(ctx, file, flag)); err != nil {
 		return "", err
 	}
 	return provisioner.NewX5C(p.name()).Prove(ctx, p.act, p.stamp())

@@ -32,7 +32,7 @@ func (f *siteFlags) readSSHHeld(ctx context.Context, env *Env, crtFile, keyFile 
 		return nil, err
 	}
 	ask := env.password(ctx, f.passwordFile, "password-file")
-	h.key, err = keys.ReadPrivate(keyFile, func(what string) ([]byte, error) {
+	h.key, err = f.openKey(ctx, env, keyFile, func(what string) ([]byte, error) {
 		password, err := ask(what)
 		h.password = password
 		return password, err
