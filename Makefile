@@ -4,7 +4,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS  = -s -w -X github.com/signet-ca/signet/internal/cli.release=$(VERSION)
 export CGO_ENABLED ?= 0
 
-.PHONY: build run test setup check vet generate bench chaos growth fuzz vuln packages clean
+.PHONY: build run test setup check vet generate bench chaos growth acme fuzz vuln packages clean
 
 build: ## bin/signet, one static binary
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/signet ./cmd/signet

@@ -147,6 +147,20 @@ func TestAccountUpdate(t *testing.T) {
 	})
 }
 
+// An account that the operator ended is refused, and its key makes no other.
+func TestRevokedAccount(t *testing.T) {
+	t.Parallel()
+	c := newWorld(t, nil).newClient()
+	o := c.order("a.example")
+	id := c.kid[strings.LastIndex(c.kid, "/")+1:]
+	if err := c.ca.Store.Update(t.Context(), func(tx *store.Tx) error { return tx.EndACMEAccount(id, "revoked") }); err != nil {
+		t.Fatal(err)
+	}
+	c.get(c.kid).refused(403, "unauthorized")
+	c.get(o.url).refused(403, "unauthorized")
+	(&client{world: c.world, key: c.key}).post(c.url("new-account"), `{}`).refused(403, "unauthorized")
+}
+
 // The list of orders goes page by page, the newest first (RFC 8555, Section 7.1.2.1).
 func TestOrdersList(t *testing.T) {
 	t.Parallel()

@@ -146,6 +146,9 @@ func (q *request) certify(id string, csr *x509.CertificateRequest) error {
 	if err != nil {
 		return err
 	}
+	if err := q.refuseCompromised(csr); err != nil {
+		return err
+	}
 	if err := q.limitCertificates(s.ACMEOrder); err != nil {
 		return err
 	}
@@ -177,6 +180,23 @@ func (q *request) certify(id string, csr *x509.CertificateRequest) error {
 	}
 	q.limits.finished(q.account.ID)
 	return nil
+}
+
+// refuseCompromised refuses a key whose holder said that somebody else has it.
+func (q *request) refuseCompromised(csr *x509.CertificateRequest) error {
+	id, err := keys.PublicKeyID(csr.PublicKey)
+	if err != nil {
+		return badCSR("the key of the certificate request cannot be used")
+	}
+	compromised := false
+	err = q.store.View(q.ctx, func(tx *store.Tx) (err error) {
+		compromised, err = tx.IsCompromised(id)
+		return err
+	})
+	if err == nil && compromised {
+		return badCSR("a certificate for this key was revoked because somebody else has the key; make a new one")
+	}
+	return err
 }
 
 // lowered is a request with its DNS names in the case of the order's.

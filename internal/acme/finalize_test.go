@@ -439,6 +439,17 @@ func TestRevoke(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a key that is somebody else's, too, is not certified again", func(t *testing.T) {
+		t.Parallel()
+		c := w.newClient().in(t)
+		_, leaf, key := c.certificate("k.example")
+		again := func() *reply {
+			return c.finalize(c.ready("k.example"), request(t, key, &x509.CertificateRequest{DNSNames: []string{"k.example"}}))
+		}
+		again().want(200)
+		(&client{world: c.world, key: key}).revoke(leaf.Raw, `,"reason":1`).want(200)
+		again().refused(400, "badCSR")
+	})
 	t.Run("a certificate that was renewed without ACME", func(t *testing.T) {
 		t.Parallel()
 		c := w.newClient().in(t)
@@ -507,6 +518,17 @@ func TestRenewalInfo(t *testing.T) {
 		}
 	}
 	info(b64(leaf.AuthorityKeyId) + "." + b64(leaf.SerialNumber.Bytes())).want(200) // without the leading zero
+	_, other, _ := c.certificate("b.example")
+	if err := w.ca.Store.Update(t.Context(), func(tx *store.Tx) error {
+		return tx.SetACMERenewal(store.ACMERenewal{Scope: "provisioner:acme/acme", Explanation: "https://ca.example/why", CreatedAt: time.Now()})
+	}); err != nil {
+		t.Fatal(err)
+	}
+	r = info(certID(other)).want(200)
+	r.into(&got)
+	if got.Window.End.After(time.Now()) || !strings.Contains(string(r.body), `"explanationURL":"https://ca.example/why"`) {
+		t.Errorf("the operator wants it renewed: %s", r.body)
+	}
 	c.revoke(leaf.Raw, "").want(200)
 	info(certID(leaf)).want(200).into(&got)
 	if got.Window.End.After(time.Now()) {

@@ -32,10 +32,10 @@ const shortLived = 10 * 24 * time.Hour
 
 // suggest is when a certificate should be renewed: around two thirds of its lifetime, or
 // half of a short one, within two percent of it. Where in there follows from the serial
-// number, so that a fleet that was born in one hour does not renew in one. What is revoked
-// should have been renewed already.
-func suggest(c *store.Certificate, revoked bool, now time.Time) window {
-	if revoked {
+// number, so that a fleet that was born in one hour does not renew in one. What is revoked,
+// or what the operator wants renewed early, should have been renewed already.
+func suggest(c *store.Certificate, early bool, now time.Time) window {
+	if early {
 		return window{now.Add(-time.Hour).UTC().Truncate(time.Second), now.Add(-30 * time.Minute).UTC().Truncate(time.Second)}
 	}
 	life := c.NotAfter.Sub(c.NotBefore)
@@ -64,8 +64,28 @@ func (q *request) renewalInfo() error {
 	if err != nil {
 		return err
 	}
+	early, explanation, err := q.wanted(c)
+	if err != nil {
+		return err
+	}
 	q.w.Header().Set("Retry-After", strconv.Itoa(int(lookAgain(c, serial)/time.Second)))
-	return q.answer(http.StatusOK, renewalJSON{Window: suggest(c, revoked, q.now)})
+	return q.answer(http.StatusOK, renewalJSON{Window: suggest(c, revoked || early, q.now), Explanation: explanation})
+}
+
+// wanted reports whether the operator wants a certificate renewed early, and where it says
+// why.
+func (q *request) wanted(c *store.Certificate) (early bool, explanation string, err error) {
+	err = q.store.View(q.ctx, func(tx *store.Tx) error {
+		r, err := tx.ACMERenewal(c)
+		if err == nil {
+			early, explanation = true, r.Explanation
+		}
+		if errors.Is(err, store.ErrNotFound) {
+			return nil
+		}
+		return err
+	})
+	return early, explanation, err
 }
 
 // lookAgain is when a client should ask next: six hours give or take a fifth, and sooner for
@@ -114,7 +134,11 @@ func (q *request) checkReplaces(certID string, ids []store.ACMEIdentifier) (*rep
 	if err != nil {
 		return nil, err
 	}
-	r := &replacement{due: !suggest(c, revoked, q.now).Start.After(q.now)}
+	early, _, err := q.wanted(c)
+	if err != nil {
+		return nil, err
+	}
+	r := &replacement{due: !suggest(c, revoked || early, q.now).Start.After(q.now)}
 	err = q.store.View(q.ctx, func(tx *store.Tx) (err error) {
 		r.record, err = tx.ACMECertificate(serial)
 		return err

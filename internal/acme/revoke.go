@@ -66,7 +66,7 @@ func (q *request) revoke() error {
 	if _, known := reasons[code]; !known || ca.CheckReason(code) != nil {
 		return &problem{Type: "badRevocationReason", Status: http.StatusBadRequest, Detail: "the reason " + itoa(code) + " is not one of 0 to 6, 9 and 10 (RFC 5280, Section 5.3.1)"}
 	}
-	err = q.ca.RevokeEarned(q.ctx, q.p, leaf, by, ca.RevokeAsk{ReasonCode: code, Reason: reasons[code]})
+	err = q.ca.RevokeEarned(q.ctx, q.p, leaf, by, ca.RevokeAsk{ReasonCode: code, Reason: reasons[code], Compromised: code == 1 && q.body.key != nil})
 	if errors.Is(err, store.ErrExists) {
 		return alreadyRevoked()
 	}

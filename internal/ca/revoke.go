@@ -19,6 +19,8 @@ type RevokeAsk struct {
 	Serial     *big.Int
 	ReasonCode int // RFC 5280, Section 5.3.1
 	Reason     string
+
+	Compromised bool // the holder of the key says that somebody else has it: it is not certified again
 }
 
 // CheckReason refuses reason codes that RFC 5280 does not know: 7 is unused, and 8 only
@@ -96,6 +98,11 @@ func (c *CA) revoke(ctx context.Context, a *admission, ask RevokeAsk, r *store.R
 		} else if err != nil {
 			return err
 		}
+		if ask.Compromised {
+			if err := compromise(tx, r.Serial, now); err != nil {
+				return err
+			}
+		}
 		if crl := a.state.CRL; crl != nil && crl.OnRevoke {
 			// Should this server die before the list is out, another one makes it.
 			if err := tx.Bump(revocationsTopic); err != nil {
@@ -117,6 +124,18 @@ func (c *CA) revoke(ctx context.Context, a *admission, ask RevokeAsk, r *store.R
 		}
 	}
 	return nil
+}
+
+// compromise notes the key of a certificate as somebody else's, too.
+func compromise(tx *store.Tx, serial string, now time.Time) error {
+	record, err := tx.Certificate("x509", serial)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return tx.CompromiseKey(record.KeyID, now)
 }
 
 // mayRevoke: the holder of the key, the provisioner that issued the certificate, or a

@@ -13,6 +13,7 @@ func groups() []struct{ path, short, long string } {
 	return []struct{ path, short, long string }{
 		{"ca", "run and use a certificate authority", "Makes a CA, asks one for certificates, and administers it."},
 		{"ca acme", "manage the ACME settings of a CA", ""},
+		{"ca acme account", "manage the accounts of ACME clients", ""},
 		{"ca acme eab", "manage external account binding keys", ""},
 		{"ca admin", "manage the administrators of a CA", ""},
 		{"ca policy", "manage which names a CA certifies", ""},
@@ -84,9 +85,12 @@ func rows() []row {
 		{"ca token", caToken},
 
 		// ACME
+		{"ca acme account list", caACMEAccountList},
+		{"ca acme account revoke", caACMEAccountRevoke},
 		{"ca acme eab add", caACMEEABAdd},
 		{"ca acme eab list", caACMEEABList},
 		{"ca acme eab remove", caACMEEABRemove},
+		{"ca acme renew-now", caACMERenewNow},
 
 		// provisioners
 		{"ca provisioner add", caProvisionerAdd},

@@ -31,6 +31,8 @@ var kept = []struct {
 	{acmeOrdersTable, "id"},
 	{acmeAuthzsTable, "id"},
 	{acmeCertificatesTable, "serial"},
+	{acmeRenewalsTable, "scope"},
+	{compromisedKeysTable, "key_id"},
 }
 
 var (
