@@ -188,7 +188,9 @@ func (q *request) accountUpdate() error {
 		if err := q.body.read(&ask); err != nil {
 			return err
 		}
-		if err := q.changeAccount(&a, ask.Contact, ask.Status); err != nil {
+		err := q.changeAccount(&a, ask.Contact, ask.Status)
+		q.accounts.forget(a.ID)
+		if err != nil {
 			return err
 		}
 	}

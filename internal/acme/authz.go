@@ -207,7 +207,11 @@ func (q *request) reusable(id store.ACMEIdentifier) (*store.ACMEAuthz, error) {
 	value, wildcard := proven(id)
 	var all []*store.ACMEAuthz
 	err := q.store.View(q.ctx, func(tx *store.Tx) (err error) {
-		all, err = tx.ACMEAuthzsOf(q.account.ID, value)
+		if q.kind.Reuse() > 0 {
+			all, err = tx.ACMEAuthzsOf(q.account.ID, value)
+		} else {
+			all, err = tx.ACMEPreauthzsOf(q.account.ID, value)
+		}
 		return err
 	})
 	if err != nil {
@@ -220,7 +224,7 @@ func (q *request) reusable(id store.ACMEIdentifier) (*store.ACMEAuthz, error) {
 		case (wildcard && !a.Wildcard || name != value) && !a.Subdomains:
 		case !wildcard && a.Wildcard: // it was asked for other names
 		case !q.stillOffered(a):
-		case a.OrderID == "" || a.Subdomains || provenAt(a).Add(q.kind.Reuse()).After(q.now):
+		case a.OrderID == "" || provenAt(a).Add(q.kind.Reuse()).After(q.now):
 			return a, nil
 		}
 	}

@@ -62,7 +62,7 @@ func (q *request) try(a *store.ACMEAuthz, c *store.ACMEChallenge) (*store.ACMEAu
 			return nil, err
 		}
 	}
-	run := q.engine.begin(task{authzID: a.ID, challengeID: c.ID, provisioner: q.p, kind: q.kind}, true)
+	run := q.engine.begin(task{authzID: a.ID, challengeID: c.ID, authz: a, account: q.account, provisioner: q.p, kind: q.kind}, true)
 	wait := time.NewTimer(patience)
 	defer wait.Stop()
 	select {
@@ -76,6 +76,9 @@ func (q *request) try(a *store.ACMEAuthz, c *store.ACMEChallenge) (*store.ACMEAu
 	}
 	if err := run.failure(); err != nil {
 		return nil, err
+	}
+	if written := run.outcome(); written != nil {
+		return written, nil
 	}
 	return q.loadAuthz(a.ID)
 }

@@ -52,6 +52,7 @@ type Door struct {
 	engine     *engine
 	finalizing flights
 	keys       keyCache
+	accounts   accountCache
 
 	mu         sync.Mutex
 	validators map[*provisioner.Provisioner]*challenge.Validator

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -44,6 +45,8 @@ type engine struct {
 // task is a challenge to try.
 type task struct {
 	authzID, challengeID string
+	authz                *store.ACMEAuthz   // as it was just read; nil: read it
+	account              *store.ACMEAccount // likewise
 	provisioner          *provisioner.Provisioner
 	kind                 *provisioner.ACME
 }
@@ -57,7 +60,8 @@ type run struct {
 	mu    sync.Mutex
 	once  bool // told is closed
 	err   error
-	since time.Time
+	last  *store.ACMEAuthz // as it was written down; nil: not yet
+	since time.Time        // of the goroutine that tries
 }
 
 func newEngine(d *Door) *engine {
@@ -175,19 +179,21 @@ func (e *engine) rest(r *run, pause time.Duration) bool {
 
 // load reads what is to be tried; a nil challenge means that nothing is.
 func (e *engine) load(r *run) (*store.ACMEAuthz, *store.ACMEChallenge, *challenge.Attempt, error) {
-	ctx, cancel := context.WithTimeout(e.ctx, writeTime)
-	defer cancel()
-	var a *store.ACMEAuthz
-	var account *store.ACMEAccount
-	err := e.door.store.View(ctx, func(tx *store.Tx) (err error) {
-		if a, err = tx.ACMEAuthz(r.authzID); err != nil {
+	a, account := r.authz, r.account
+	r.authz, r.account = nil, nil
+	if a == nil || account == nil {
+		ctx, cancel := context.WithTimeout(e.ctx, writeTime)
+		defer cancel()
+		err := e.door.store.View(ctx, func(tx *store.Tx) (err error) {
+			if a, err = tx.ACMEAuthz(r.authzID); err != nil {
+				return err
+			}
+			account, err = tx.ACMEAccount(a.AccountID)
 			return err
+		})
+		if err != nil {
+			return nil, nil, nil, found("authorization", err)
 		}
-		account, err = tx.ACMEAccount(a.AccountID)
-		return err
-	})
-	if err != nil {
-		return nil, nil, nil, found("authorization", err)
 	}
 	c := findChallenge(a, r.challengeID)
 	if c == nil || account.Status != "valid" || authzStatus(a, time.Now()) != "pending" || (c.Status != "pending" && c.Status != "processing") {
@@ -244,7 +250,7 @@ func (e *engine) settle(r *run, a *store.ACMEAuthz, o outcome) error {
 		e.door.limits.failed(a.AccountID, a.Value, r.kind.Bounds().FailedValidations, time.Now())
 		e.door.limits.finished(a.AccountID)
 	}
-	return e.change(ctx, r, func(tx *store.Tx, a *store.ACMEAuthz, c *store.ACMEChallenge) error {
+	return e.change(ctx, r, a, func(tx *store.Tx, a *store.ACMEAuthz, c *store.ACMEChallenge) error {
 		c.Problem, c.Since, c.Lease = why, 0, 0
 		switch {
 		case p == nil:
@@ -268,7 +274,7 @@ func (e *engine) settle(r *run, a *store.ACMEAuthz, o outcome) error {
 // announce writes down that a challenge is being tried, for a client that is answered
 // before there is an outcome.
 func (e *engine) announce(ctx context.Context, r *run) error {
-	return e.change(ctx, r, func(tx *store.Tx, a *store.ACMEAuthz, c *store.ACMEChallenge) error {
+	return e.change(ctx, r, nil, func(tx *store.Tx, a *store.ACMEAuthz, c *store.ACMEChallenge) error {
 		if c.Status == "processing" {
 			return nil
 		}
@@ -279,24 +285,45 @@ func (e *engine) announce(ctx context.Context, r *run) error {
 }
 
 // change changes a challenge that is still open; of one that is not, somebody else has
-// decided, which stands.
-func (e *engine) change(ctx context.Context, r *run, change func(*store.Tx, *store.ACMEAuthz, *store.ACMEChallenge) error) error {
+// decided, which stands. It begins with what was read before, if anything was, and reads
+// again if that has changed since.
+func (e *engine) change(ctx context.Context, r *run, before *store.ACMEAuthz, change func(*store.Tx, *store.ACMEAuthz, *store.ACMEChallenge) error) error {
 	for {
-		err := e.door.store.Update(ctx, func(tx *store.Tx) error {
-			a, err := tx.ACMEAuthz(r.authzID)
-			if err != nil {
-				return found("authorization", err)
+		var last *store.ACMEAuthz
+		err := e.door.store.Update(ctx, func(tx *store.Tx) (err error) {
+			a := before
+			if a == nil {
+				if a, err = tx.ACMEAuthz(r.authzID); err != nil {
+					return found("authorization", err)
+				}
 			}
-			c := findChallenge(a, r.challengeID)
-			if c == nil || a.Status != "pending" || (c.Status != "pending" && c.Status != "processing") {
+			changed := *a // the change may run twice
+			changed.Challenges = slices.Clone(a.Challenges)
+			last = &changed
+			c := findChallenge(last, r.challengeID)
+			if c == nil || last.Status != "pending" || (c.Status != "pending" && c.Status != "processing") {
 				return nil
 			}
-			return change(tx, a, c)
+			return change(tx, last, c)
 		})
-		if !errors.Is(err, store.ErrStale) {
-			return err
+		if errors.Is(err, store.ErrStale) {
+			before = nil
+			continue
 		}
+		if err == nil {
+			r.mu.Lock()
+			r.last = last
+			r.mu.Unlock()
+		}
+		return err
 	}
+}
+
+// outcome is the authorization as it was last written down; nil: it was not.
+func (r *run) outcome() *store.ACMEAuthz {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.last
 }
 
 // failOrder ends the order that an authorization was made for, unless it has ended.

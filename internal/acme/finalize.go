@@ -41,7 +41,11 @@ func (f *flights) enter(id string) (wait <-chan struct{}) {
 	return nil
 }
 
-func (f *flights) leave(id string) {
+// leave ends a turn that enter gave; one that waits has none.
+func (f *flights) leave(id string, waits <-chan struct{}) {
+	if waits != nil {
+		return
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	close(f.orders[id])
@@ -69,17 +73,23 @@ func (q *request) finalize() error {
 	}
 	id := q.r.PathValue("id")
 	for first := true; ; first = false {
+		wait := q.finalizing.enter(id)
 		s, err := q.loadOrder(id)
+		if err == nil && wait == nil && s.status == "processing" {
+			s.status = "ready" // it is our own turn that shows
+		}
 		if err != nil {
+			q.finalizing.leave(id, wait)
 			return err
 		}
 		if s.status != "ready" && s.status != "processing" {
+			q.finalizing.leave(id, wait)
 			if s.status == store.ACMEValid {
 				return q.answerOrder(http.StatusOK, s)
 			}
 			return q.notReady(s)
 		}
-		if wait := q.finalizing.enter(id); wait != nil {
+		if wait != nil {
 			select {
 			case <-wait:
 				continue
@@ -87,17 +97,17 @@ func (q *request) finalize() error {
 				return q.answerOrder(http.StatusOK, s)
 			}
 		}
-		err = q.certify(id, csr)
-		q.finalizing.leave(id)
+		err = func() error {
+			defer q.finalizing.leave(id, nil)
+			return q.certify(s, csr)
+		}()
 		if errors.Is(err, store.ErrStale) && first {
 			continue // another server was faster
 		}
 		if err != nil {
 			return err
 		}
-		if s, err = q.loadOrder(id); err != nil {
-			return err
-		}
+		s.status = store.ACMEValid
 		return q.answerOrder(http.StatusOK, s)
 	}
 }
@@ -134,14 +144,7 @@ func parseCSR(text string) (*x509.CertificateRequest, error) {
 
 // certify issues. The order gets its certificate in the commit that records it, if it still
 // waits for one: a certificate of an order that got one meanwhile is thrown away.
-func (q *request) certify(id string, csr *x509.CertificateRequest) error {
-	s, err := q.loadOrder(id) // again: the one before us may have finished it
-	if err != nil {
-		return err
-	}
-	if s.status == store.ACMEValid {
-		return nil
-	}
+func (q *request) certify(s *orderState, csr *x509.CertificateRequest) error {
 	names, cn, err := q.matchRequest(s.ACMEOrder, csr)
 	if err != nil {
 		return err

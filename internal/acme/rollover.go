@@ -67,6 +67,7 @@ func (q *request) rekey(thumbprint string, der []byte) error {
 		}
 		return tx.AddAudit(store.Audit{At: q.now, Act: "acme.key-change", Provisioner: q.p.Name, Subject: q.account.ID, RequestID: q.requestID()})
 	})
+	q.accounts.forget(q.account.ID)
 	if errors.Is(err, store.ErrExists) {
 		p := &problem{Type: "malformed", Status: http.StatusConflict, Detail: "the new key belongs to another account"}
 		if other, err := q.accountOfKey(thumbprint); err == nil && other != nil {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/signet-ca/signet/internal/keys"
 	"github.com/signet-ca/signet/internal/store"
@@ -56,16 +57,19 @@ func (q *request) findAccount(kid string) error {
 	if !isID(id) {
 		return unknown
 	}
-	var account *store.ACMEAccount
-	err := q.store.View(q.ctx, func(tx *store.Tx) (err error) {
-		account, err = tx.ACMEAccount(id)
-		return err
-	})
-	if errors.Is(err, store.ErrNotFound) {
-		return unknown
-	}
-	if err != nil {
-		return err
+	account := q.accounts.get(id, q.now)
+	if account == nil {
+		err := q.store.View(q.ctx, func(tx *store.Tx) (err error) {
+			account, err = tx.ACMEAccount(id)
+			return err
+		})
+		if errors.Is(err, store.ErrNotFound) {
+			return unknown
+		}
+		if err != nil {
+			return err
+		}
+		q.accounts.put(account, q.now)
 	}
 	if account.ProvisionerID != q.p.ID || !q.sameURL(account.URL, kid) {
 		return unauthorized("the account in kid is not one of this provisioner")
@@ -85,6 +89,51 @@ func alive(a *store.ACMEAccount) error {
 		return unauthorized("the account is %s", a.Status)
 	}
 	return nil
+}
+
+// accountCache keeps accounts for a moment, since one order brings several requests. What
+// this server changes is forgotten at once; of what another changes it hears within
+// accountLife.
+type accountCache struct {
+	mu    sync.RWMutex
+	known map[string]knownAccount
+}
+
+type knownAccount struct {
+	*store.ACMEAccount
+	read time.Time
+}
+
+const (
+	accountLife      = time.Second
+	accountCacheSize = 10000
+)
+
+// get gives an account that nobody must change; nil if it has to be read.
+func (c *accountCache) get(id string, now time.Time) *store.ACMEAccount {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if k, ok := c.known[id]; ok && now.Sub(k.read) < accountLife {
+		return k.ACMEAccount
+	}
+	return nil
+}
+
+// put remembers an account that was read after a moment.
+func (c *accountCache) put(a *store.ACMEAccount, read time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.known == nil || len(c.known) >= accountCacheSize {
+		c.known = map[string]knownAccount{}
+	}
+	c.known[a.ID] = knownAccount{a, read}
+}
+
+// forget is called after a change.
+func (c *accountCache) forget(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.known, id)
 }
 
 // keyCache keeps keys of accounts parsed. An account's key may change, so it is found by

@@ -85,9 +85,14 @@ func (tx *Tx) ACMEAuthz(id string) (*ACMEAuthz, error) {
 	return all[0], nil
 }
 
-// ACMEAuthzsOf lists what is known of an account's control of a name.
+// ACMEAuthzsOf lists what is known of an account's control of a name, the latest first.
 func (tx *Tx) ACMEAuthzsOf(accountID, value string) ([]*ACMEAuthz, error) {
-	return tx.acmeAuthzs("account_id = ? AND value = ? ORDER BY id DESC LIMIT 100", accountID, value)
+	return tx.acmeAuthzs("account_id = ? AND value = ? ORDER BY id DESC LIMIT 50", accountID, value)
+}
+
+// ACMEPreauthzsOf lists an account's authorizations for a name that were made for no order.
+func (tx *Tx) ACMEPreauthzsOf(accountID, value string) ([]*ACMEAuthz, error) {
+	return tx.acmeAuthzs("account_id = ? AND value = ? AND order_id = '' ORDER BY id DESC LIMIT 20", accountID, value)
 }
 
 func (tx *Tx) acmeAuthzs(where string, args ...any) (all []*ACMEAuthz, err error) {

@@ -67,7 +67,7 @@ CREATE TABLE IF NOT EXISTS acme_authzs (
 	expires_at {int} NOT NULL,
 	version {int} NOT NULL
 ) {clustered};
-CREATE INDEX {ifnew} acme_authzs_by_name ON acme_authzs (account_id, value);
+CREATE INDEX {ifnew} acme_authzs_by_name ON acme_authzs (account_id, value, order_id);
 CREATE INDEX {ifnew} acme_authzs_by_expiry ON acme_authzs (expires_at);
 
 -- Which account a certificate was ordered by, and the order that replaces it (RFC 9773).
