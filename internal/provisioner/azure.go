@@ -87,6 +87,11 @@ func azureNames() string {
 	return strings.Join(names, ", ")
 }
 
+// OwnMembers are those that an older program would drop.
+func (a *Azure) OwnMembers() []string {
+	return inUse(map[string]string{"environment": a.Environment, "configurationEndpoint": a.ConfigurationEndpoint})
+}
+
 // TokenID is the tenant, which every token of its machines names.
 func (a *Azure) TokenID() string { return a.TenantID }
 

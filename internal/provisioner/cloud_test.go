@@ -286,6 +286,27 @@ func TestCloudConfigurations(t *testing.T) {
 	}
 }
 
+// What strangers see: the members that old clients expect, and no files of the CA.
+func TestCloudsInPublic(t *testing.T) {
+	t.Parallel()
+	cloud := testca.NewCloud(t)
+	for _, c := range []struct{ object, want string }{
+		{cloud.AWS("p", nil), `{"name":"p","type":"AWS","accounts":null,"imdsVersions":["v2","v1"],"instanceAge":"0s"}`},
+		{cloud.AWS("p", map[string]any{"imdsVersions": []string{"v1"}, "instanceAge": "1h", "accounts": []string{"1"}}), `{"accounts":["1"],"imdsVersions":["v1"],"instanceAge":"1h","name":"p","type":"AWS"}`},
+		{`{"type":"GCP","name":"p","credentials":"/etc/key.json","organizationID":"1"}`, `{"type":"GCP","name":"p","organizationID":"1","instanceAge":"0s"}`},
+		{`{"type":"azure","name":"p","tenantId":"t"}`, `{"type":"azure","name":"p","tenantId":"t","resourceGroups":null,"subscriptionIDs":null,"objectIDs":null}`},
+	} {
+		got, err := decoded(t, c.object).Public()
+		if diff := cmp.Diff(c.want, string(got)); err != nil || diff != "" {
+			t.Errorf("%s: %v %s", c.object, err, diff)
+		}
+	}
+	own := open(t, cloud.Azure("p", map[string]any{"environment": "AzureChinaCloud"})).OwnMembers()
+	if diff := cmp.Diff([]string{"configurationEndpoint", "environment"}, own); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // wantAt asks a fake metadata service.
 func wantAt(cloud *testca.Cloud, subject string) provisioner.Want {
 	return provisioner.Want{Subject: subject, Audience: "https://ca.example/1.0/sign", At: time.Now(), Metadata: cloud.URL}

@@ -35,5 +35,8 @@ func (p *Published) Age(d time.Duration) {
 	}
 }
 
+// OnMachine lets a GCP provisioner ask as a machine with this metadata service.
+func OnMachine(p *Provisioner, metadata string) { p.kind.(*GCP).organization.metadata = metadata }
+
 // Lifetime is how long an answer with this Cache-Control is kept.
 func Lifetime(control string) time.Duration { return lifetime(control) }

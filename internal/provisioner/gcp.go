@@ -23,14 +23,17 @@ type GCP struct {
 	ProjectIDs      []string `json:"projectIDs" help:"projects whose machines are accepted; empty: all"`
 	OrganizationID  string   `json:"organizationID,omitempty" help:"organization whose projects are accepted, instead of projectIDs"`
 	CloudRules
-	DisableSSHCAUser *bool    `json:"disableSSHCAUser,omitempty" help:"no SSH user certificates for the service account of a machine" default:"true"`
-	DisableSSHCAHost *bool    `json:"disableSSHCAHost,omitempty" help:"no SSH host certificates" default:"false"`
-	InstanceAge      Duration `json:"instanceAge,omitempty" help:"oldest a machine may be, counted from its making; 0s: any age"`
-	JWKSURL          string   `json:"jwksURL,omitempty" help:"where the keys are published that sign the tokens, instead of at Google"`
+	DisableSSHCAUser   *bool    `json:"disableSSHCAUser,omitempty" help:"no SSH user certificates for the service account of a machine" default:"true"`
+	DisableSSHCAHost   *bool    `json:"disableSSHCAHost,omitempty" help:"no SSH host certificates" default:"false"`
+	InstanceAge        Duration `json:"instanceAge,omitempty" help:"oldest a machine may be, counted from its making; 0s: any age"`
+	Credentials        string   `json:"credentials,omitempty" help:"file with the key of a service account, JSON, by which Google is asked about organizationID; without it what GOOGLE_APPLICATION_CREDENTIALS names, else the identity of the CA's own machine"`
+	ResourceManagerURL string   `json:"resourceManagerURL,omitempty" help:"where the Resource Manager is asked about organizationID, instead of at Google"`
+	JWKSURL            string   `json:"jwksURL,omitempty" help:"where the keys are published that sign the tokens, instead of at Google"`
 
-	name      string
-	keys      *keySet
-	audiences *Audiences
+	name         string
+	keys         *keySet
+	organization *organization // nil: any
+	audiences    *Audiences
 }
 
 func decodeGCP(data []byte) (Kind, error) {
@@ -49,8 +52,6 @@ func openGCP(p *Provisioner, env *Env) error {
 		return fault.New(fault.Invalid, "the member instanceAge is %s; it must not be below zero", time.Duration(g.InstanceAge))
 	case g.OrganizationID != "" && len(g.ProjectIDs) > 0:
 		return fault.New(fault.Invalid, "the members organizationID and projectIDs exclude each other")
-	case g.OrganizationID != "":
-		return fault.New(fault.Unsupported, "this version cannot ask Google to which organization a project belongs (organizationID); name the projects in projectIDs")
 	}
 	address := g.JWKSURL
 	if address == "" {
@@ -60,9 +61,19 @@ func openGCP(p *Provisioner, env *Env) error {
 	if g.keys, err = newKeySet(address, "", env); err != nil {
 		return err
 	}
+	if g.OrganizationID != "" {
+		if g.organization, err = g.openOrganization(env); err != nil {
+			return err
+		}
+	}
 	g.audiences = env.Audiences
 	g.CloudRules.open(p)
 	return nil
+}
+
+// OwnMembers are those that an older program would drop.
+func (g *GCP) OwnMembers() []string {
+	return inUse(map[string]string{"credentials": g.Credentials, "resourceManagerURL": g.ResourceManagerURL, "jwksURL": g.JWKSURL})
 }
 
 // TokenID is the fragment of a token's audience that selects this provisioner.
@@ -71,7 +82,7 @@ func (g *GCP) TokenID() string { return "gcp/" + g.name }
 // Warnings tells of machines of strangers, and of names that machines choose.
 func (g *GCP) Warnings() []string {
 	all := g.warnings()
-	if len(g.ProjectIDs) == 0 && len(g.ServiceAccounts) == 0 {
+	if len(g.ProjectIDs) == 0 && len(g.ServiceAccounts) == 0 && g.OrganizationID == "" {
 		all = append(all, "it accepts the machines of every Google Cloud project in the world; projectIDs or serviceAccounts limit it to yours")
 	}
 	return all
@@ -108,6 +119,11 @@ func (g *GCP) Verify(ctx context.Context, act Act, t *Token) (*issue.Grant, erro
 	m, err := g.machine(t)
 	if err != nil {
 		return nil, err
+	}
+	if g.organization != nil {
+		if err := g.organization.check(ctx, m.Project, t.At); err != nil {
+			return nil, err
+		}
 	}
 	grant := &issue.Grant{Subject: m.Name, Once: g.firstUse(g.TokenID(), m.ID)}
 	if g.DisableTrustOnFirstUse {

@@ -25,8 +25,15 @@ var secretMembers = map[string]string{
 // nobody learns which are.
 var redactedMembers = []string{"challenge", "decrypterCertificate", "decrypterKeyPEM", "decrypterKey", "decrypterKeyPassword"}
 
+// presentMembers are shown whether they are set or not, as old clients know them, by type.
+var presentMembers = map[string][]struct{ name, value string }{
+	"AWS":   {{"accounts", "null"}, {"imdsVersions", `["v2","v1"]`}, {"instanceAge", `"0s"`}},
+	"GCP":   {{"instanceAge", `"0s"`}},
+	"Azure": {{"resourceGroups", "null"}, {"subscriptionIDs", "null"}, {"objectIDs", "null"}},
+}
+
 // hiddenMembers are left out: how certificates are made concerns administrators only.
-var hiddenMembers = map[string]bool{"options": true, "iidroots": true, "webhooks": true, "secret": true, "password": true, "apitoken": true, "apiserver": true,
+var hiddenMembers = map[string]bool{"options": true, "iidroots": true, "credentials": true, "webhooks": true, "secret": true, "password": true, "apitoken": true, "apiserver": true,
 	"boundclaims": true, "rules": true, "groupadmins": true, "reservedprincipals": true,
 	"state": true, "statereason": true} // the last two are ours to say
 
@@ -67,6 +74,13 @@ func (p *Provisioner) Public() (json.RawMessage, error) {
 	}
 	if _, ok := p.kind.(*OIDC); ok && !seen["clientsecret"] {
 		out.member("clientSecret", quotedJSON(""))
+	}
+	if p.row != nil {
+		for _, m := range presentMembers[p.row.name] {
+			if !seen[strings.ToLower(m.name)] {
+				out.member(m.name, json.RawMessage(m.value))
+			}
+		}
 	}
 	if p.opened && p.disabled != nil {
 		out.member("state", quotedJSON("Uninitialized"))

@@ -143,6 +143,8 @@ func (c *Cloud) serve(w http.ResponseWriter, r *http.Request) {
 		say(v2, text[:64]+"\n"+text[64:])
 	case "GET /computeMetadata/v1/instance/service-accounts/default/identity":
 		say(r.Header.Get("Metadata-Flavor") == "Google" && r.URL.Query().Get("format") == "full", c.compact(c.googleBare(audience), nil))
+	case "GET /computeMetadata/v1/instance/service-accounts/default/token":
+		say(r.Header.Get("Metadata-Flavor") == "Google", `{"access_token":"t0ken","expires_in":3599,"token_type":"Bearer"}`)
 	case "GET /metadata/instance/compute/azEnvironment":
 		say(r.Header.Get("Metadata") == "true" && r.URL.Query().Get("format") == "text", "AzurePublicCloud")
 	case "GET /metadata/identity/oauth2/token":
