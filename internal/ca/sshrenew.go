@@ -82,7 +82,7 @@ func (c *CA) successorSSH(ctx context.Context, a *admission, key ssh.PublicKey, 
 }
 
 // mayRenewSSH: not revoked, in time, and neither the SSHPOP provisioner nor the one that
-// issued the certificate has renewal disabled.
+// issued the certificate has renewal disabled or a rule against its names.
 func (c *CA) mayRenewSSH(ctx context.Context, a *admission, old *ssh.Certificate, now time.Time) error {
 	var record *store.Certificate
 	err := c.store.View(ctx, func(tx *store.Tx) (err error) {
@@ -109,6 +109,11 @@ func (c *CA) mayRenewSSH(ctx context.Context, a *admission, old *ssh.Certificate
 	for _, p := range profiles {
 		if p.RenewalDisabled {
 			return fault.New(fault.Unproven, "renewal is disabled for the provisioner of this certificate")
+		}
+		if old.CertType == ssh.HostCert { // rules that came since it was issued
+			if err := p.SSHPolicy.CheckHost(old.ValidPrincipals); err != nil {
+				return err
+			}
 		}
 	}
 	at := uint64(max(now.Unix(), 0))
