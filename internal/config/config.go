@@ -8,6 +8,7 @@ package config
 import (
 	"encoding/json"
 
+	"github.com/signet-ca/signet/internal/issue"
 	"github.com/signet-ca/signet/internal/policy"
 	"github.com/signet-ca/signet/internal/provisioner"
 )
@@ -30,7 +31,7 @@ type Config struct {
 	DB              *DB        `json:"db,omitempty" help:"where records are kept; without it SQLite in db/signet.db below the home directory"`
 	Authority       *Authority `json:"authority" help:"provisioners and rules of issuance"`
 	TLS             *TLS       `json:"tls,omitempty" help:"TLS of the HTTPS listener, also handed to clients"`
-	Templates       *Templates `json:"templates,omitempty" help:"files that clients of the SSH certificate authority get; without it the built-in ones"`
+	Templates       *Templates `json:"templates,omitempty" help:"files that clients of the SSH certificate authority get, without it the built-in ones; and templates of certificates by name"`
 	CRL             *CRL       `json:"crl,omitempty" help:"the certificate revocation list"`
 	MetricsAddress  string     `json:"metricsAddress,omitempty" help:"host:port of a listener without TLS that serves Prometheus metrics on /metrics"`
 	Signet          *Signet    `json:"signet,omitempty" help:"server settings that only this product knows"`
@@ -151,10 +152,12 @@ type Monitor struct {
 	Key  Secret `json:"key,omitempty" help:"licence key"`
 }
 
-// Templates are the files that SSH clients get.
+// Templates are the files that SSH clients get, and templates of certificates that several
+// provisioners share.
 type Templates struct {
-	SSH  *SSHTemplates  `json:"ssh,omitempty" help:"templates by kind of client"`
-	Data map[string]any `json:"data,omitempty" help:"values for all templates; the names Step and User are taken"`
+	SSH  *SSHTemplates                    `json:"ssh,omitempty" help:"templates by kind of client"`
+	X509 map[string]*issue.TemplateConfig `json:"x509,omitempty" help:"templates of X.509 certificates by name, which templateRef of a provisioner's options takes; each has the template members of options.x509"`
+	Data map[string]any                   `json:"data,omitempty" help:"values for all templates; the names Step and User are taken"`
 }
 
 // SSHTemplates are templates by kind of client.
@@ -180,4 +183,12 @@ type CRL struct {
 	CacheDuration    *provisioner.Duration `json:"cacheDuration,omitempty" help:"how long a list is good" default:"24h"`
 	RenewPeriod      *provisioner.Duration `json:"renewPeriod,omitempty" help:"how often a new list is made" default:"two thirds of cacheDuration"`
 	IDPURL           string                `json:"idpURL,omitempty" help:"where the list says it is published" default:"https://NAME/1.0/crl of the first DNS name"`
+}
+
+// NamedTemplates are the templates of X.509 certificates that provisioners share.
+func (c *Config) NamedTemplates() map[string]*issue.TemplateConfig {
+	if c.Templates == nil {
+		return nil
+	}
+	return c.Templates.X509
 }

@@ -1,6 +1,7 @@
 package issue
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -14,6 +15,7 @@ import (
 type TemplateConfig struct {
 	Template     string          `json:"template,omitempty" help:"text of the template, or base64 of it; wins over templateFile"`
 	TemplateFile string          `json:"templateFile,omitempty" help:"file of the template: absolute, ~/, ./, or below the home directory"`
+	TemplateRef  string          `json:"templateRef,omitempty" help:"name of a template in templates.x509, in place of template and templateFile"`
 	TemplateData json.RawMessage `json:"templateData,omitempty" help:"object whose members become variables of the template"`
 
 	TemplateSHA256           string `json:"templateSha256,omitempty" help:"SHA-256 of the text of the template in hex; another text is refused"`
@@ -26,6 +28,54 @@ type TemplateConfig struct {
 
 // Custom reports whether there is a template, and with it the requester's templateData.
 func (c *TemplateConfig) Custom() bool { return c.Template != "" || c.TemplateFile != "" }
+
+// Resolved puts the template that TemplateRef names in its place. Members of the configuration
+// that refers to it count beside those of the template, and its templateData wins by member.
+func (c *TemplateConfig) Resolved(named map[string]*TemplateConfig) (TemplateConfig, error) {
+	if c.TemplateRef == "" {
+		return *c, nil
+	}
+	if c.Custom() {
+		return *c, fault.New(fault.Invalid, "templateRef stands beside a template of its own; only one of them can count")
+	}
+	base := named[c.TemplateRef]
+	switch {
+	case base == nil:
+		return *c, fault.New(fault.Invalid, "templateRef names %q, which templates.x509 does not have", c.TemplateRef)
+	case !base.Custom():
+		return *c, fault.New(fault.Invalid, "the template %q in templates.x509 has neither template nor templateFile", c.TemplateRef)
+	}
+	out := *base
+	out.TemplateRef = ""
+	out.AutoEscape, out.Strict = base.AutoEscape || c.AutoEscape, base.Strict || c.Strict
+	out.AllowSerial, out.HardwareModuleNameCompat = base.AllowSerial || c.AllowSerial, base.HardwareModuleNameCompat || c.HardwareModuleNameCompat
+	if c.MissingKey != "" {
+		out.MissingKey = c.MissingKey
+	}
+	if c.TemplateSHA256 != "" {
+		out.TemplateSHA256 = c.TemplateSHA256
+	}
+	var err error
+	out.TemplateData, err = mergeData(base.TemplateData, c.TemplateData)
+	return out, err
+}
+
+// mergeData lays the members of one templateData over those of another.
+func mergeData(base, over json.RawMessage) (json.RawMessage, error) {
+	all := map[string]json.RawMessage{}
+	for _, data := range []json.RawMessage{base, over} {
+		if len(bytes.TrimSpace(data)) == 0 {
+			continue
+		}
+		if err := json.Unmarshal(data, &all); err != nil {
+			return nil, fault.Wrap(err, fault.Invalid, "templateData is no JSON object")
+		}
+	}
+	if len(all) == 0 {
+		return nil, nil
+	}
+	return json.Marshal(all)
+}
 
 // TemplatePlace is where templates of one CA live.
 type TemplatePlace struct {

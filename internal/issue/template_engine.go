@@ -99,11 +99,12 @@ func newEngine(name, text string, funcs template.FuncMap, opts *TemplateOptions)
 	}
 	slices.Sort(e.used)
 	e.base.Funcs(e.bind(&meter{}))
+	nested := callsTemplates(parsed)
 	for _, t := range parsed.Templates() {
 		if t.Tree == nil || t.Root == nil {
 			continue
 		}
-		instrument(t.Root)
+		instrument(t.Root, nested)
 		if _, err := e.base.AddParseTree(t.Name(), t.Tree); err != nil {
 			return nil, fmt.Errorf("keep template %s: %w", name, err)
 		}
@@ -118,6 +119,10 @@ func (e *engine) bind(m *meter) template.FuncMap {
 		funcEscape: func(v any) (string, error) { return m.escape(v) },
 	}
 	for _, name := range e.used {
+		if quick := m.wrapText(name, e.all[name]); quick != nil {
+			bound[name] = quick
+			continue
+		}
 		bound[name] = m.wrap(name, reflect.ValueOf(e.all[name])).Interface()
 	}
 	return bound
@@ -136,6 +141,7 @@ func (e *engine) run(data map[string]any, l limits) ([]byte, error) {
 	}
 	defer e.runners.Put(r)
 	out := &cappedBuffer{most: l.output}
+	out.buf.Grow(1024) // as long as most certificates
 	r.meter.start(l)
 	if err := r.tmpl.Execute(out, data); err != nil {
 		return nil, e.complainOfRun(err)
@@ -391,13 +397,32 @@ func walkBranch(b *parse.BranchNode, visit func(parse.Node)) {
 	walkNodes(b.ElseList, visit)
 }
 
-// instrument puts the hidden calls into a template body.
-func instrument(root *parse.ListNode) {
+// callsTemplates reports whether any template calls another, without which none is deeper
+// than the first.
+func callsTemplates(all *template.Template) (calls bool) {
+	for _, t := range all.Templates() {
+		if t.Tree == nil || t.Root == nil {
+			continue
+		}
+		walkNodes(t.Root, func(n parse.Node) {
+			_, ok := n.(*parse.TemplateNode)
+			calls = calls || ok
+		})
+	}
+	return calls
+}
+
+// instrument puts the hidden calls into a template body; those at its ends only where
+// templates call each other.
+func instrument(root *parse.ListNode, nested bool) {
 	walkNodes(root, func(n parse.Node) {
 		if r, ok := n.(*parse.RangeNode); ok && r.List != nil {
 			r.List.Nodes = slices.Insert(r.List.Nodes, 0, hiddenCall(funcTick, r.Pos, r.Line))
 		}
 	})
+	if !nested {
+		return
+	}
 	root.Nodes = slices.Insert(root.Nodes, 0, hiddenCall(funcEnter, root.Pos, 0))
 	root.Nodes = append(root.Nodes, hiddenCall(funcLeave, root.Pos, 0))
 }

@@ -121,6 +121,25 @@ func (m *meter) wrap(name string, fn reflect.Value) reflect.Value {
 	})
 }
 
+// wrapText is wrap for functions that make a text of one value, toJson above all, without
+// the detour by reflection; nil for others, and for those with a guard.
+func (m *meter) wrapText(name string, fn any) any {
+	f, ok := fn.(func(any) string)
+	if !ok || guards[name] != nil {
+		return nil
+	}
+	return func(v any) (string, error) {
+		if _, err := m.tick(); err != nil {
+			return "", err
+		}
+		out := f(v)
+		if len(out) > maxValueBytes {
+			return "", beyond("a value has more than %d bytes", maxValueBytes)
+		}
+		return out, m.spend(int64(len(out)) + priceNode)
+	}
+}
+
 // weigh bounds a result and pays for it. A value that contains itself, which would end the
 // process when printed, is deeper than any bound.
 func (m *meter) weigh(v reflect.Value) error {

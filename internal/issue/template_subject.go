@@ -20,6 +20,10 @@ type texts []string
 
 // UnmarshalJSON reads a text or a list of texts; null is none.
 func (t *texts) UnmarshalJSON(data []byte) error {
+	if list, ok := plainTexts(data); ok {
+		*t = list
+		return nil
+	}
 	if len(data) > 0 && data[0] == '"' {
 		var s string
 		if err := json.Unmarshal(data, &s); err != nil {
@@ -34,6 +38,32 @@ func (t *texts) UnmarshalJSON(data []byte) error {
 	}
 	*t = list
 	return nil
+}
+
+// plainTexts reads a text or a list of texts of printable ASCII without escapes, which almost
+// all are. The JSON is valid already.
+func plainTexts(data []byte) (list texts, ok bool) {
+	if n := len(data); n >= 2 && data[0] == '[' {
+		data = data[1 : n-1]
+	}
+	for rest := data; ; {
+		rest = bytes.TrimLeft(rest, " \t\r\n,")
+		if len(rest) == 0 {
+			return list, list != nil
+		}
+		if rest[0] != '"' {
+			return nil, false
+		}
+		end := bytes.IndexByte(rest[1:], '"')
+		if end < 0 {
+			return nil, false
+		}
+		word := rest[1 : 1+end]
+		if bytes.ContainsFunc(word, func(r rune) bool { return r < ' ' || r > '~' || r == '\\' }) {
+			return nil, false
+		}
+		list, rest = append(list, string(word)), rest[end+2:]
+	}
 }
 
 // MarshalJSON writes a single text as such.

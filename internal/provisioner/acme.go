@@ -189,13 +189,18 @@ func (a *ACME) openProfiles(env *Env) error {
 			continue
 		}
 		profile.TLS = issue.Lifetimes(claims.TLS)
-		current, err := c.OpenX509(a.p.place("profiles/"+name, env))
+		shape, err := c.Resolved(env.Templates)
+		if err != nil {
+			all = append(all, fmt.Errorf("profile %q: %w", name, err))
+			continue
+		}
+		current, err := shape.OpenX509(a.p.place("profiles/"+name, env))
 		if err != nil {
 			all = append(all, fmt.Errorf("profile %q: %w", name, err))
 			continue
 		}
 		if current != nil {
-			profile.X509.Template, profile.X509.Custom, profile.X509.Constants = current, c.Custom(), c.TemplateData
+			profile.X509.Template, profile.X509.Custom, profile.X509.Constants = current, shape.Custom(), shape.TemplateData
 		}
 		a.profiles[name] = &profile
 	}

@@ -127,6 +127,7 @@ func (o *Options) OwnMembers() []string {
 	if x := o.X509; x != nil {
 		add("x509.allow", x.Allow != nil)
 		add("x509.deny", x.Deny != nil)
+		add("x509.templateRef", x.TemplateRef != "")
 		add("x509.strictCSR", x.StrictCSR)
 		add("x509.constraints", x.Constraints != nil)
 		add("x509.subjectEncoding", x.SubjectEncoding != "" && x.SubjectEncoding != "joined")
@@ -207,13 +208,17 @@ func (p *Provisioner) openX509(o *X509Options, env *Env) error {
 	if err := p.openLimits(o.Constraints); err != nil {
 		return fmt.Errorf("constraints: %w", err)
 	}
-	current, err := o.OpenX509(p.place("x509", env))
+	c, err := o.Resolved(env.Templates)
 	if err != nil {
 		return err
 	}
-	p.profile.X509 = issue.X509Style{Template: current, Custom: o.Custom(), Constants: o.TemplateData,
+	current, err := c.OpenX509(p.place("x509", env))
+	if err != nil {
+		return err
+	}
+	p.profile.X509 = issue.X509Style{Template: current, Custom: c.Custom(), Constants: c.TemplateData,
 		StrictRequest: o.StrictCSR, SeparateSubject: o.SubjectEncoding == "separate"}
-	replaced, err := overridden(o.TemplateData, "Subject", "SANs")
+	replaced, err := overridden(c.TemplateData, "Subject", "SANs")
 	if err != nil {
 		return err
 	}
@@ -230,6 +235,9 @@ func (p *Provisioner) openSSH(o *SSHOptions, env *Env) error {
 		return err
 	}
 	p.profile.SSHPolicy = rules
+	if o.TemplateRef != "" {
+		return fault.New(fault.Invalid, "templateRef names templates of X.509 certificates; give templateFile here")
+	}
 	current, err := o.OpenSSH(p.place("ssh", env))
 	if err != nil {
 		return err

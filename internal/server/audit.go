@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -29,6 +30,11 @@ func Audit(o Options) (risks []provisioner.Risk, notes []string, err error) {
 	a := &auditor{home: o.Home}
 	a.wholeCA(cfg)
 	a.files(cfg, o.ConfigFile)
+	for _, name := range slices.Sorted(maps.Keys(cfg.NamedTemplates())) {
+		if c := cfg.NamedTemplates()[name]; c != nil {
+			a.template(provisioner.Risk{Template: "x509"}, c)
+		}
+	}
 	for _, p := range cfg.Authority.Provisioners {
 		if why := p.Disabled(); why != nil {
 			j.note("provisioner %q is disabled and not looked at: %v", p.Name, why)
@@ -97,22 +103,28 @@ func (a *auditor) templates(p *provisioner.Provisioner) {
 		return
 	}
 	look := func(kind string, c *issue.TemplateConfig) {
-		if c.Template != "" || c.TemplateFile == "" {
-			return
-		}
-		path, err := issue.TemplatePath(c.TemplateFile, a.home)
-		if err != nil || c.TemplateSHA256 != "" {
-			return
-		}
-		if mode, loose := looseMode(path, 0o022); loose {
-			a.risks = append(a.risks, provisioner.Risk{ID: "writable-file", Level: provisioner.RiskHigh, Like: "ESC4", Provisioner: p.Name, Template: kind,
-				Text: fmt.Sprintf("others may write its template %s (mode %04o)", path, mode), Advice: "chmod 600 " + path + ", or pin it with templateSha256"})
-		}
+		a.template(provisioner.Risk{Provisioner: p.Name, Template: kind}, c)
 	}
 	if o := p.Options.X509; o != nil {
 		look("x509", &o.TemplateConfig)
 	}
 	if o := p.Options.SSH; o != nil {
 		look("ssh", &o.TemplateConfig)
+	}
+}
+
+// template looks at the file of one template.
+func (a *auditor) template(r provisioner.Risk, c *issue.TemplateConfig) {
+	if c.Template != "" || c.TemplateFile == "" || c.TemplateSHA256 != "" {
+		return
+	}
+	path, err := issue.TemplatePath(c.TemplateFile, a.home)
+	if err != nil {
+		return
+	}
+	if mode, loose := looseMode(path, 0o022); loose {
+		r.ID, r.Level, r.Like = "writable-file", provisioner.RiskHigh, "ESC4"
+		r.Text, r.Advice = fmt.Sprintf("others may write the template %s (mode %04o)", path, mode), "chmod 600 "+path+", or pin it with templateSha256"
+		a.add(r)
 	}
 }

@@ -89,7 +89,7 @@ func (j *judge) open(cfg *config.Config, o Options) error {
 	if err != nil {
 		return fmt.Errorf("authority.claims: %w", err)
 	}
-	env := &provisioner.Env{Authority: j.authority, Claims: claims, Audiences: provisioner.NewAudiences(cfg.DNSNames),
+	env := &provisioner.Env{Templates: cfg.NamedTemplates(), Authority: j.authority, Claims: claims, Audiences: provisioner.NewAudiences(cfg.DNSNames),
 		Home: o.Home, AllowGetHostByName: cfg.Signet != nil && cfg.Signet.AllowGetHostByName, Webhooks: webhook.NewEnv(nil, nil)}
 	silent := &Server{o: Options{Log: slog.New(slog.NewTextHandler(io.Discard, nil))}}
 	j.list, err = silent.openProvisioners(cfg.Authority.Provisioners, env)

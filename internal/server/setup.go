@@ -157,7 +157,7 @@ func (s *Server) newState(l *loaded) (*ca.State, error) {
 		return nil, err
 	}
 	audiences := provisioner.NewAudiences(cfg.DNSNames)
-	env := &provisioner.Env{Authority: authority, Claims: claims, Audiences: audiences,
+	env := &provisioner.Env{Templates: cfg.NamedTemplates(), Authority: authority, Claims: claims, Audiences: audiences,
 		Home: s.o.Home, AllowGetHostByName: cfg.Signet != nil && cfg.Signet.AllowGetHostByName,
 		Webhooks: webhook.NewEnv(slices.Concat(pki.Roots, pki.Federated), s.identity),
 		Warn:     func(err error) { s.o.Log.Warn("provisioner", "err", err) },

@@ -99,7 +99,7 @@ func (w *trial) shape() (*issue.Profile, error) {
 	}
 	place := issue.TemplatePlace{Name: w.t.File}
 	c := w.configured()
-	c.Template, c.TemplateFile, c.TemplateSHA256 = "", path, ""
+	c.Template, c.TemplateRef, c.TemplateFile, c.TemplateSHA256 = "", "", path, ""
 	if w.t.SSH != "" {
 		profile.SSH.Custom = true
 		profile.SSH.Template, err = c.OpenSSH(place)
