@@ -171,6 +171,13 @@ func (s *keySet) look(ctx context.Context) {
 	}
 }
 
+// failing reports whether the last look went wrong.
+func (s *keySet) failing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.trouble != nil
+}
+
 func (s *keySet) fetch(ctx context.Context) (*published, error) {
 	p := &published{at: time.Now()}
 	address := s.address

@@ -168,6 +168,14 @@ func (o *OIDC) Risks() []Risk {
 // Warm fetches the keys before somebody waits for them.
 func (o *OIDC) Warm(ctx context.Context) { _, _ = o.keys.get(ctx, "") }
 
+// Trouble tells of an identity provider that did not answer when it was last asked.
+func (o *OIDC) Trouble() string {
+	if o.keys.failing() {
+		return "its identity provider cannot be asked for its keys; the log says why"
+	}
+	return ""
+}
+
 // Verify checks a token: signature, issuer, audience, times, who it is of. What it grants are
 // the names of that person or job; to an admin, those of the request.
 func (o *OIDC) Verify(ctx context.Context, act Act, t *Token) (*issue.Grant, error) {

@@ -187,6 +187,15 @@ func (p *Provisioner) Warm(ctx context.Context) {
 	}
 }
 
+// Trouble says in words for everybody what keeps an opened provisioner from working at the
+// moment; "" if nothing is known to.
+func (p *Provisioner) Trouble() string {
+	if k, ok := p.kind.(interface{ Trouble() string }); ok && p.Disabled() == nil {
+		return k.Trouble()
+	}
+	return ""
+}
+
 // Disabled says why the provisioner cannot be used; nil if it can.
 func (p *Provisioner) Disabled() error {
 	if !p.opened {

@@ -36,6 +36,8 @@ func (s *Server) status(ctx context.Context) api.Status {
 	for _, p := range state.Provisioners.All() {
 		if p.Disabled() != nil {
 			add(api.Problem{Part: "provisioner", Name: p.Name, Reason: "disabled; the log says why"})
+		} else if trouble := p.Trouble(); trouble != "" {
+			add(api.Problem{Part: "provisioner", Name: p.Name, Reason: trouble})
 		}
 	}
 	return st
