@@ -189,7 +189,13 @@ func (s *Store) view(ctx context.Context, read func(*Tx) error) error {
 		return s.explain(ctx, "read", err)
 	}
 	defer s.readers.put(ss)
-	tx := &Tx{ctx: ctx, session: ss, store: s}
+	asked := ctx
+	if s.dialect.local {
+		// A query in this process takes microseconds; two goroutines that wait for its
+		// caller to give up would take longer.
+		asked = context.WithoutCancel(ctx)
+	}
+	tx := &Tx{ctx: asked, session: ss, store: s}
 	err = read(tx)
 	if tx.broken != nil {
 		ss.lost = ss.lost || s.dialect.lost(tx.broken)
