@@ -99,6 +99,7 @@ func run(ctx context.Context) error {
 		return err
 	}
 	if o.floorDir != "" {
+		signal.Reset() // it has nothing to clean up
 		return serveFloor(o)
 	}
 	out := newReport(os.Stdout, o.json)
