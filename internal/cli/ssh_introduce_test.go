@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/signet-ca/signet/internal/keys"
 	"github.com/signet-ca/signet/internal/testca"
 	"github.com/signet-ca/signet/internal/testidp"
 )
@@ -101,5 +102,47 @@ func TestSSHCommandsThatCannotIntroduceThemselves(t *testing.T) {
 	w.vars["STEP_CA_URL"] = url
 	if code := w.run(t.Context(), "ssh", "hosts"); code == 0 || !strings.Contains(w.stderr.String(), "no provisioner of type OIDC") {
 		t.Errorf("exit code %d:\n%s", code, w.stderr.String())
+	}
+}
+
+// cli Section 17.1: where the CA wants to know who asks, a host gets an X.509 identity with its
+// SSH certificate, marked with the ID given, and keeps that ID.
+func TestSSHHostIdentity(t *testing.T) {
+	t.Parallel()
+	c, url := frontedCA(t)
+	w := newWorld(t)
+	w.file(".signet/certs/root_ca.crt", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Root.Raw})))
+	key, err := keys.EncodePrivate(c.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.vars["STEP_CA_URL"] = url
+	certify := func(more ...string) *x509.Certificate {
+		t.Helper()
+		args := append([]string{"ssh", "certificate", "box.example.com", filepath.Join(w.home, "host_key"), "--host", "--no-password", "--insecure", "--force",
+			"--provisioner", testca.Provisioner, "--key", w.file("prov.pem", string(key))}, more...)
+		if code := w.run(t.Context(), args...); code != 0 {
+			t.Fatalf("exit code %d:\n%s", code, w.stderr.String())
+		}
+		chain, err := keys.ReadCertificates(filepath.Join(w.home, ".signet", "identity", "identity.crt"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return chain[0]
+	}
+	const id = "0b9a3d5e-7c1f-4a2b-8d3c-1e2f3a4b5c6d"
+	first := certify("--host-id", id)
+	if len(first.URIs) != 1 || first.URIs[0].String() != "urn:uuid:"+id || first.Subject.CommonName != "box.example.com" {
+		t.Errorf("%s %v", first.Subject, first.URIs)
+	}
+	if again := certify(); len(again.URIs) != 1 || again.URIs[0].String() != "urn:uuid:"+id || again.SerialNumber.Cmp(first.SerialNumber) == 0 {
+		t.Errorf("%v", again.URIs)
+	}
+	if code := w.run(t.Context(), "ssh", "certificate", "box", "k", "--host", "--host-id", "none", "--no-password", "--insecure"); code == 0 || !strings.Contains(w.stderr.String(), "host-id") {
+		t.Errorf("exit code %d:\n%s", code, w.stderr.String())
+	}
+	// Known by its identity, the host may ask what others may not.
+	if code := w.run(t.Context(), "ssh", "hosts"); code != 0 || !strings.Contains(w.stdout.String(), "box.example.com") {
+		t.Errorf("exit code %d:\n%s%s", code, w.stdout.String(), w.stderr.String())
 	}
 }
