@@ -56,15 +56,11 @@ func (q *request) newAccount() error {
 	if ask.OnlyReturnExisting {
 		return &problem{Type: "accountDoesNotExist", Status: http.StatusBadRequest, Detail: "there is no account with this key"}
 	}
-	if q.kind.RequireTermsAgreed && !ask.TermsOfServiceAgreed {
-		return &problem{Type: "userActionRequired", Status: http.StatusForbidden, Detail: "the terms of service have to be agreed to (termsOfServiceAgreed)",
-			Link: "<" + q.kind.TermsOfService + `>;rel="terms-of-service"`}
+	if err := q.checkTerms(ask.TermsOfServiceAgreed); err != nil {
+		return err
 	}
 	if err := q.limits.newAccount(q); err != nil {
 		return err
-	}
-	if isNull(ask.EAB) {
-		ask.EAB = nil
 	}
 	binding, err := q.checkEAB(ask.EAB, thumbprint)
 	if err != nil {
@@ -76,19 +72,30 @@ func (q *request) newAccount() error {
 	if ask.TermsOfServiceAgreed {
 		a.TermsAt = q.now
 	}
+	if err := q.askAccount(a); err != nil {
+		return err
+	}
 	if err := q.recordAccount(a); errors.Is(err, store.ErrExists) { // made at the same time, by whoever has the key
 		existing, err := q.accountOfKey(thumbprint)
 		return q.answerExisting(existing, err)
 	} else if err != nil {
 		return err
 	}
-	q.log.InfoContext(q.ctx, "ACME account made", "act", "acme.account", "provisioner", q.p.Name, "subject", a.ID)
+	q.log.InfoContext(q.ctx, "ACME account made", "act", "acme.account", "provisioner", q.p.Name, "subject", id)
 	out := q.accountJSON(a)
 	if binding != "" {
 		out.EAB = ask.EAB
 	}
 	q.w.Header().Set("Location", a.URL)
 	return q.answer(http.StatusCreated, out)
+}
+
+func (q *request) checkTerms(agreed bool) error {
+	if !q.kind.RequireTermsAgreed || agreed {
+		return nil
+	}
+	return &problem{Type: "userActionRequired", Status: http.StatusForbidden, Detail: "the terms of service have to be agreed to (termsOfServiceAgreed)",
+		Link: "<" + q.kind.TermsOfService + `>;rel="terms-of-service"`}
 }
 
 func isNull(raw json.RawMessage) bool { return strings.TrimSpace(string(raw)) == "null" }

@@ -27,7 +27,7 @@ func (q *request) checkEAB(raw json.RawMessage, thumbprint string) (string, erro
 	if !fresh && !always {
 		return "", nil
 	}
-	if raw == nil {
+	if raw == nil || isNull(raw) {
 		return "", &problem{Type: "externalAccountRequired", Status: http.StatusForbidden,
 			Detail: "new accounts need an external account binding; ask the operator of this CA for a key"}
 	}

@@ -142,6 +142,9 @@ func (e *engine) work(r *run) {
 			}
 		}
 		problem := e.attempt(r, attempt)
+		if problem == nil {
+			problem = e.askValidated(r, a, attempt.Type)
+		}
 		if e.ctx.Err() != nil {
 			r.tell(&problemStopping)
 			return

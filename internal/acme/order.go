@@ -217,6 +217,9 @@ func (q *request) newOrder() error {
 			return err
 		}
 	}
+	if err := q.askOrder(ids); err != nil {
+		return err
+	}
 	s, fresh, err := q.makeOrder(&ask, ids)
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"github.com/signet-ca/signet/internal/issue"
 	"github.com/signet-ca/signet/internal/provisioner"
 	"github.com/signet-ca/signet/internal/store"
+	"github.com/signet-ca/signet/internal/webhook"
 )
 
 // Earned is a grant that a protocol earned by rules of its own, without a token: an ACME
@@ -38,6 +39,31 @@ func (c *CA) IssueEarned(ctx context.Context, e *Earned, ask *issue.X509Ask) (*I
 	}
 	c.observe(Event{Act: "x509_signed", Provisioner: e.Provisioner.Name, Success: err == nil})
 	return issued, err
+}
+
+// ACMEEvent is what the operator's servers are told of an ACME client before it gets its way.
+type ACMEEvent struct {
+	Event       string   `json:"event"` // new-account, new-order or validated
+	Account     string   `json:"account,omitempty"`
+	Contacts    []string `json:"contacts,omitempty"`
+	EAB         string   `json:"externalAccountKey,omitempty"`
+	Identifiers any      `json:"identifiers,omitempty"`
+	Challenge   string   `json:"challenge,omitempty"` // by which a name was proven
+	ClientIP    string   `json:"clientIP,omitempty"`
+}
+
+// AskACME asks the webhooks of kind ACME; one that does not allow ends the request.
+func (c *CA) AskACME(ctx context.Context, p *provisioner.Provisioner, e *ACMEEvent) error {
+	for _, h := range p.Webhooks(webhook.ACME, webhook.All) {
+		r := &webhook.Request{Timestamp: time.Now().UTC(), ProvisionerName: p.Name, RequestID: RequestID(ctx), ACME: e}
+		vars := func() (map[string]any, error) {
+			return map[string]any{"Provisioner": map[string]any{"Name": p.Name, "Type": p.Type}, "Event": e.Event, "Account": e.Account}, nil
+		}
+		if _, err := c.call(ctx, h, r, vars); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func joinDetail(a, b string) string {

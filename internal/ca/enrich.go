@@ -122,6 +122,8 @@ func webhookAct(r *webhook.Request) string {
 		return "x509_webhook_enriched"
 	case r.X509Certificate != nil:
 		return "x509_webhook_authorized"
+	case r.ACME != nil:
+		return "acme_webhook"
 	case r.SSHCertificateRequest != nil:
 		return "ssh_webhook_enriched"
 	}

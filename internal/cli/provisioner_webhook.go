@@ -24,7 +24,7 @@ type webhookFlags struct {
 
 func (f *webhookFlags) register(fs *flags) {
 	fs.String(&f.url, "url", "url", "https address that is asked; after the host it may be a template").NoEnv()
-	fs.Enum(&f.kind, "kind", []string{webhook.Enriching, webhook.Authorizing, webhook.SCEPChallenge, webhook.Notifying}, "when it is asked").NoEnv()
+	fs.Enum(&f.kind, "kind", []string{webhook.Enriching, webhook.Authorizing, webhook.ACME, webhook.SCEPChallenge, webhook.Notifying}, "when it is asked").NoEnv()
 	fs.Enum(&f.certType, "cert-type", []string{webhook.All, webhook.X509, webhook.SSH}, "kind of certificates it is asked about").NoEnv()
 	fs.String(&f.bearerFile, "bearer-token-file", "file", "send the token in `file` along").NoEnv()
 	fs.String(&f.basicUser, "basic-auth-username", "name", "send this user name and a password along").NoEnv()

@@ -321,6 +321,9 @@ func (p *Provisioner) Warnings() []string {
 		p.warnOverridden("options.ssh", o.TemplateData, say)
 	}
 	for _, h := range p.webhooks {
+		if h.Kind() == webhook.ACME && p.row.name != "ACME" {
+			say("its webhook %q is of kind %s, which only provisioners of type ACME call", h.Name(), h.Kind())
+		}
 		if h.Kind() == webhook.SCEPChallenge || h.Kind() == webhook.Notifying {
 			say("its webhook %q is of kind %s, which only provisioners of type SCEP call", h.Name(), h.Kind())
 		}

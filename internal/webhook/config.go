@@ -17,6 +17,7 @@ const (
 	Authorizing   = "AUTHORIZING"   // before the signature: allows
 	SCEPChallenge = "SCEPCHALLENGE" // instead of a SCEP challenge: allows and gives data
 	Notifying     = "NOTIFYING"     // after a SCEP answer: only told
+	ACME          = "ACME"          // before an ACME account or order is made, and after a name was proven: allows
 )
 
 // Kinds of certificates a webhook is asked about.
@@ -31,7 +32,7 @@ type Config struct {
 	ID                   string      `json:"id,omitempty" help:"sent along as X-Smallstep-Webhook-ID"`
 	Name                 string      `json:"name" help:"unique name; templates find the answer under .Webhooks.NAME" required:"true"`
 	URL                  string      `json:"url" help:"https address that is asked; after the host it may be a template over the data of the certificate's" required:"true"`
-	Kind                 string      `json:"kind" help:"ENRICHING, AUTHORIZING, SCEPCHALLENGE or NOTIFYING, in any case" default:"ENRICHING"`
+	Kind                 string      `json:"kind" help:"ENRICHING, AUTHORIZING, ACME, SCEPCHALLENGE or NOTIFYING, in any case" default:"ENRICHING"`
 	CertType             string      `json:"certType,omitempty" help:"kind of certificates it is asked about: ALL, X509 or SSH" default:"ALL"`
 	DisableTLSClientAuth bool        `json:"disableTLSClientAuth,omitempty" help:"present no TLS client certificate even if the server asks for one"`
 	Secret               keys.Secret `json:"secret,omitempty" help:"key of the signature in X-Smallstep-Signature, base64 of at least 16 bytes"`
@@ -65,9 +66,9 @@ func (c Config) normalize() (Config, error) {
 		c.CertType = All
 	}
 	switch c.Kind {
-	case Enriching, Authorizing, SCEPChallenge, Notifying:
+	case Enriching, Authorizing, SCEPChallenge, Notifying, ACME:
 	default:
-		return refuse("%q: the kind %q is not known; it is ENRICHING, AUTHORIZING, SCEPCHALLENGE or NOTIFYING", c.Name, c.Kind)
+		return refuse("%q: the kind %q is not known; it is ENRICHING, AUTHORIZING, ACME, SCEPCHALLENGE or NOTIFYING", c.Name, c.Kind)
 	}
 	switch c.CertType {
 	case All, X509, SSH:

@@ -91,6 +91,7 @@ type Request struct {
 	SSHCertificate         any       `json:"sshCertificate,omitempty"`
 	X5CCertificate         any       `json:"x5cCertificate,omitempty"`
 	AuthorizationPrincipal string    `json:"authorizationPrincipal,omitempty"`
+	ACME                   any       `json:"acme,omitempty"`
 	TBS                    []byte    `json:"tbs,omitempty"` // the certificate as it will be signed, DER
 	RequestID              string    `json:"-"`             // sent as X-Request-Id
 }
