@@ -65,6 +65,20 @@ func (s *nameServer) add(t *testing.T, records ...string) {
 	}
 }
 
+// answer makes h answer instead of the records.
+func (s *nameServer) answer(h dns.HandlerFunc) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.handler = h
+}
+
+// fail makes the server answer questions about a name by a code.
+func (s *nameServer) fail(name string, rcode int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.rcodes[name] = rcode
+}
+
 func (s *nameServer) port() int {
 	_, port, _ := net.SplitHostPort(s.addr)
 	n, _ := strconv.Atoi(port)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -38,8 +39,8 @@ func TestDNS01(t *testing.T) {
 		s.add(t, fmt.Sprintf("c%d.test. 60 IN CNAME c%d.test.", i, i+1))
 	}
 	s.add(t, `_acme-challenge.long.test. 60 IN CNAME c0.test.`, `c12.test. 60 IN TXT "`+digest+`"`)
-	s.rcodes["_acme-challenge.servfail.test."] = dns.RcodeServerFailure
-	s.rcodes["_acme-challenge.refused.test."] = dns.RcodeRefused
+	s.fail("_acme-challenge.servfail.test.", dns.RcodeServerFailure)
+	s.fail("_acme-challenge.refused.test.", dns.RcodeRefused)
 	v := challenge.New(challenge.Settings{Resolver: s.addr})
 	for name, want := range map[string]string{
 		"good.test": "", "split.test": "", "many.test": "", "alias.test": "",
@@ -115,14 +116,14 @@ func TestHostileDNSAnswers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := serveNames(t)
-			s.handler = func(w dns.ResponseWriter, q *dns.Msg) {
+			s.answer(func(w dns.ResponseWriter, q *dns.Msg) {
 				m := new(dns.Msg)
 				m.SetReply(q)
 				rr, _ := dns.NewRR(q.Question[0].Name + ` 60 IN TXT "` + digest + `"`)
 				m.Answer = []dns.RR{rr}
 				f(m)
 				_ = w.WriteMsg(m)
-			}
+			})
 			v := challenge.New(challenge.Settings{Resolver: s.addr})
 			check(t, v.Try(t.Context(), attempt("dns-01", "good.test")), "dns")
 		})
@@ -130,7 +131,7 @@ func TestHostileDNSAnswers(t *testing.T) {
 	t.Run("rubbish", func(t *testing.T) {
 		t.Parallel()
 		s := serveNames(t)
-		s.handler = func(w dns.ResponseWriter, q *dns.Msg) { _, _ = w.Write([]byte{byte(q.Id >> 8), byte(q.Id), 0xff}) }
+		s.answer(func(w dns.ResponseWriter, q *dns.Msg) { _, _ = w.Write([]byte{byte(q.Id >> 8), byte(q.Id), 0xff}) })
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		check(t, challenge.New(challenge.Settings{Resolver: s.addr}).Try(ctx, attempt("dns-01", "good.test")), "dns")
@@ -138,7 +139,7 @@ func TestHostileDNSAnswers(t *testing.T) {
 	t.Run("silence", func(t *testing.T) {
 		t.Parallel()
 		s := serveNames(t)
-		s.handler = func(dns.ResponseWriter, *dns.Msg) {}
+		s.answer(func(dns.ResponseWriter, *dns.Msg) {})
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		defer cancel()
 		check(t, challenge.New(challenge.Settings{Resolver: s.addr}).Try(ctx, attempt("dns-01", "good.test")), "dns")
@@ -149,7 +150,7 @@ func TestSeveralResolvers(t *testing.T) {
 	t.Parallel()
 	good := serveNames(t, `_acme-challenge.good.test. 60 IN TXT "`+digest+`"`)
 	bad := serveNames(t)
-	bad.rcodes["_acme-challenge.good.test."] = dns.RcodeServerFailure
+	bad.fail("_acme-challenge.good.test.", dns.RcodeServerFailure)
 	closed, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -162,17 +163,17 @@ func TestSeveralResolvers(t *testing.T) {
 func TestAuthenticAnswersOnly(t *testing.T) {
 	t.Parallel()
 	s := serveNames(t)
-	authentic := false
-	s.handler = func(w dns.ResponseWriter, q *dns.Msg) {
+	var authentic atomic.Bool
+	s.answer(func(w dns.ResponseWriter, q *dns.Msg) {
 		m := new(dns.Msg)
 		m.SetReply(q)
 		rr, _ := dns.NewRR(q.Question[0].Name + ` 60 IN TXT "` + digest + `"`)
-		m.Answer, m.AuthenticatedData = []dns.RR{rr}, authentic
+		m.Answer, m.AuthenticatedData = []dns.RR{rr}, authentic.Load()
 		_ = w.WriteMsg(m)
-	}
+	})
 	v := challenge.New(challenge.Settings{Resolver: s.addr, DNSSEC: true})
 	check(t, v.Try(t.Context(), attempt("dns-01", "good.test")), "dns")
-	authentic = true
+	authentic.Store(true)
 	check(t, v.Try(t.Context(), attempt("dns-01", "good.test")), "")
 }
 
@@ -296,7 +297,7 @@ func TestCAA(t *testing.T) {
 		}
 	}
 	s.add(t, `alias.test. 60 IN CNAME theirs.test.`)
-	s.rcodes["broken.test."] = dns.RcodeServerFailure
+	s.fail("broken.test.", dns.RcodeServerFailure)
 	v := challenge.New(challenge.Settings{Resolver: s.addr, Issuers: []string{"ca.internal"}})
 	for _, c := range []struct{ name, plain, wild string }{
 		{"open.test", "", ""}, {"ours.test", "", ""}, {"case.test", "", ""}, {"theirs.test", "caa!", "caa!"},

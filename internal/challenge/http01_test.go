@@ -194,12 +194,16 @@ func localAddress(t *testing.T) string {
 func TestHTTP01Redirects(t *testing.T) {
 	t.Parallel()
 	var port int
-	to := ""
-	status := http.StatusFound
+	type answer struct {
+		to     string
+		status int
+	}
+	var says atomic.Pointer[answer]
 	names := serveNames(t, "web.test. 60 IN A 127.0.0.1", "inside.test. 60 IN A 127.0.0.1", "meta.test. 60 IN A 169.254.169.254")
 	port = site(t, "127.0.0.1:0", func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Location", to)
-		w.WriteHeader(status)
+		a := says.Load()
+		w.Header().Set("Location", a.to)
+		w.WriteHeader(a.status)
 	})
 	v := challenge.New(challenge.Settings{HTTPPort: port, Resolver: names.addr})
 	at := func(host string) string { return "http://" + host + ":" + strconv.Itoa(port) + "/x" }
@@ -224,7 +228,7 @@ func TestHTTP01Redirects(t *testing.T) {
 		{"nowhere", "", 302, "status 302"},
 		{"rubbish", "http://[::1", 302, ""},
 	} {
-		to, status = c.to, c.status
+		says.Store(&answer{c.to, c.status})
 		err := v.Try(t.Context(), attempt("http-01", "web.test"))
 		check(t, err, "connection")
 		if err == nil || !strings.Contains(err.Error(), c.words) {
@@ -268,20 +272,22 @@ func TestHTTP01RedirectsElsewhere(t *testing.T) {
 	a.Identifier.Type = "ip"
 	check(t, v.Try(t.Context(), a), "")
 
-	target := ""
-	entry := site(t, "127.0.0.1:0", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, target, http.StatusFound) })
+	var target atomic.Value
+	entry := site(t, "127.0.0.1:0", func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, target.Load().(string), http.StatusFound)
+	})
 	v = challenge.New(challenge.Settings{HTTPPort: entry, TLSPort: plain})
 	a.Identifier.Value = "127.0.0.1"
 	base := "http://" + net.JoinHostPort(here, strconv.Itoa(plain))
 	for hops := range 12 {
-		target = fmt.Sprintf("%s/hop?n=%d", base, hops)
+		target.Store(fmt.Sprintf("%s/hop?n=%d", base, hops))
 		want := ""
 		if hops > 9 {
 			want = "connection"
 		}
 		check(t, v.Try(t.Context(), a), want)
 	}
-	target = base + "/secret"
+	target.Store(base + "/secret")
 	err = v.Try(t.Context(), a)
 	check(t, err, "rejectedIdentifier!")
 	if strings.Contains(err.Error(), "another house") || strings.Contains(strings.Join(a.Trace, " "), "another house") {
