@@ -26,6 +26,7 @@ import (
 const (
 	maxPublishedKeys = 100
 	keysKept         = 12 * time.Hour   // where their publisher does not say how long
+	keysLeast        = 10 * time.Second // whatever their publisher says
 	keysAskAgain     = time.Minute      // between two looks for a key that is not there
 	keysMaxBackoff   = 5 * time.Minute  // between two tries while the publisher is down
 	keysTimeout      = 20 * time.Second // of one look: discovery, then keys
@@ -234,7 +235,8 @@ func (s *keySet) document(ctx context.Context, at string, into any) (kept time.D
 }
 
 // lifetime is how long an answer may be kept (RFC 9111, Section 5.2.2), less a random part,
-// so that many servers do not ask all at once.
+// so that many servers do not ask all at once; never so short that strangers' tokens make
+// one fetch each.
 func lifetime(control string) time.Duration {
 	kept := keysKept
 	for directive := range strings.SplitSeq(control, ",") {
@@ -253,7 +255,7 @@ func lifetime(control string) time.Duration {
 	if jitter > 0 {
 		kept -= rand.N(jitter)
 	}
-	return kept
+	return max(kept, keysLeast)
 }
 
 // usableKeys leaves out what verifies no token: keys to encrypt, symmetric and weak ones, and

@@ -216,7 +216,7 @@ func TestKeptFor(t *testing.T) {
 		{"", 11 * time.Hour, 12 * time.Hour},
 		{"public, max-age=21600, must-revalidate", 5 * time.Hour, 6 * time.Hour},
 		{"Max-Age=60", 40 * time.Second, time.Minute},
-		{"max-age=0", 0, 0},
+		{"max-age=0", 10 * time.Second, 10 * time.Second},
 		{"max-age=-1", 11 * time.Hour, 12 * time.Hour},
 		{"max-age=99999999", 6 * 24 * time.Hour, 7 * 24 * time.Hour},
 		{"max-age=many", 11 * time.Hour, 12 * time.Hour},
