@@ -207,6 +207,16 @@ func (a *ACME) openProfiles(env *Env) error {
 	return errors.Join(all...)
 }
 
+// OwnMembers are the members in use that older programs drop.
+func (a *ACME) OwnMembers() []string {
+	return inUse(map[string]bool{
+		"eabPolicy": a.EABPolicy != "", "requireTermsAgreed": a.RequireTermsAgreed, "caaCheck": a.CAACheck,
+		"profiles": len(a.Profiles) > 0, "validation": a.Validation != nil, "limits": a.Limits != nil,
+		"authzReuse": a.AuthzReuse != nil, "orderLifetime": a.OrderLifetime != nil, "subdomainAuth": a.SubdomainAuth,
+		"allowTopLevelWildcards": a.AllowTLDs, "allowUnderscores": a.Underscores,
+	})
+}
+
 // TokenID is how others of its type name it. No token ever selects it.
 func (a *ACME) TokenID() string { return "acme/" + a.name }
 

@@ -89,7 +89,7 @@ func azureNames() string {
 
 // OwnMembers are those that an older program would drop.
 func (a *Azure) OwnMembers() []string {
-	return inUse(map[string]string{"environment": a.Environment, "configurationEndpoint": a.ConfigurationEndpoint})
+	return inUse(map[string]bool{"environment": a.Environment != "", "configurationEndpoint": a.ConfigurationEndpoint != ""})
 }
 
 // TokenID is the tenant, which every token of its machines names.

@@ -5,8 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
 	"github.com/signet-ca/signet/internal/fault"
@@ -149,15 +147,4 @@ func cloudName(data []byte) (string, error) {
 		return "", fmt.Errorf("read the name: %w", err)
 	}
 	return named.Name, nil
-}
-
-// inUse are the members of a list that have a value.
-func inUse(values map[string]string) []string {
-	var names []string
-	for _, name := range slices.Sorted(maps.Keys(values)) {
-		if values[name] != "" {
-			names = append(names, name)
-		}
-	}
-	return names
 }

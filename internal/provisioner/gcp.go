@@ -73,7 +73,7 @@ func openGCP(p *Provisioner, env *Env) error {
 
 // OwnMembers are those that an older program would drop.
 func (g *GCP) OwnMembers() []string {
-	return inUse(map[string]string{"credentials": g.Credentials, "resourceManagerURL": g.ResourceManagerURL, "jwksURL": g.JWKSURL})
+	return inUse(map[string]bool{"credentials": g.Credentials != "", "resourceManagerURL": g.ResourceManagerURL != "", "jwksURL": g.JWKSURL != ""})
 }
 
 // TokenID is the fragment of a token's audience that selects this provisioner.

@@ -135,17 +135,10 @@ func (k *K8sSA) CallerNames() (string, bool) {
 
 // OwnMembers are the members in use that older programs drop.
 func (k *K8sSA) OwnMembers() []string {
-	var own []string
-	for _, m := range []struct {
-		name string
-		used bool
-	}{{"issuer", k.Issuer != ""}, {"audiences", len(k.Audiences) > 0}, {"namespaces", len(k.Namespaces) > 0}, {"serviceAccounts", len(k.ServiceAccounts) > 0},
-		{"requireExp", k.RequireExp}, {"jwksURL", k.JWKSURL != ""}, {"apiServer", k.APIServer != ""}, {"apiRoots", len(k.APIRoots) > 0}, {"apiToken", k.APIToken != ""}} {
-		if m.used {
-			own = append(own, m.name)
-		}
-	}
-	return own
+	return inUse(map[string]bool{
+		"issuer": k.Issuer != "", "audiences": len(k.Audiences) > 0, "namespaces": len(k.Namespaces) > 0, "serviceAccounts": len(k.ServiceAccounts) > 0,
+		"requireExp": k.RequireExp, "jwksURL": k.JWKSURL != "", "apiServer": k.APIServer != "", "apiRoots": len(k.APIRoots) > 0, "apiToken": k.APIToken != "",
+	})
 }
 
 // SpellsSecret reports whether the token for the API server stands in the configuration.

@@ -132,19 +132,10 @@ func (o *OIDC) TokenID() string { return cmp.Or(o.ClientID, "oidc/"+o.name) }
 
 // OwnMembers lists the members in use that only this product knows.
 func (o *OIDC) OwnMembers() []string {
-	var own []string
-	for _, m := range []struct {
-		name string
-		used bool
-	}{
-		{"issuer", o.Issuer != ""}, {"groupAdmins", o.GroupAdmins != nil}, {"allowUnverifiedEmail", o.AllowUnverifiedEmail},
-		{"reservedPrincipals", o.ReservedPrincipals != nil}, {"workload", o.Workload}, {"boundClaims", o.BoundClaims != nil}, {"rules", o.Rules != nil},
-	} {
-		if m.used {
-			own = append(own, m.name)
-		}
-	}
-	return own
+	return inUse(map[string]bool{
+		"issuer": o.Issuer != "", "groupAdmins": o.GroupAdmins != nil, "allowUnverifiedEmail": o.AllowUnverifiedEmail,
+		"reservedPrincipals": o.ReservedPrincipals != nil, "workload": o.Workload, "boundClaims": o.BoundClaims != nil, "rules": o.Rules != nil,
+	})
 }
 
 // Warnings tells of identity providers whose tokens everybody can have.
