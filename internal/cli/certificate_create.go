@@ -16,6 +16,7 @@ type createFlags struct {
 	profile                      string
 	csr, bundle, skipSignature   bool
 	sans                         []string
+	challenge                    string // reference
 	ca, caKey, caKMS, caPassword string
 	kms, keyFile, password       string
 	noPassword, insecure, subtle bool
@@ -64,6 +65,7 @@ func certificateCreate() *command {
 			{"Make an intermediate below it", `signet certificate create "Example CA" ca.crt ca.key --profile intermediate-ca --ca root.crt --ca-key root.key`},
 			{"Make a certificate for a server", "signet certificate create site.example.com site.crt site.key --ca ca.crt --ca-key ca.key --bundle --no-password --insecure"},
 			{"Make a signing request with two names", "signet certificate create --csr site.example.com site.csr site.key --san site.example.com --san www.example.com"},
+			{"Make one that a SCEP server takes for its challenge", "signet certificate create --csr printer.example.com printer.csr printer.key --challenge file:challenge.txt"},
 			{"Make a certificate for a key at hand", "signet certificate create site.example.com site.crt --key site.key --ca ca.crt --ca-key ca.key"},
 		},
 		flags:  f.register,
@@ -83,6 +85,7 @@ func (f *createFlags) register(fs *flags) {
 	f.template.register(fs)
 	fs.Incompatible("template", "profile")
 	fs.Bool(&f.csr, "csr", "make a certificate signing request")
+	fs.String(&f.challenge, "challenge", "file:PATH", "challenge password of the signing request, as file:PATH or env:NAME; wins over the template's")
 	fs.Strings(&f.sans, "san", "name", "DNS name, IP address, e-mail address or URI to certify; without any the subject, if it is such a name")
 	fs.String(&f.ca, "ca", "file", "certificate of the CA that signs")
 	fs.String(&f.caKey, "ca-key", "file", "private key of the CA that signs")
@@ -107,12 +110,16 @@ func (f *createFlags) register(fs *flags) {
 	fs.Requires("kms", "key")
 	fs.Requires("bundle", "ca")
 	fs.Incompatible("key", "kty", "curve", "size")
+	fs.Requires("challenge", "csr")
 	fs.Incompatible("csr", "profile", "ca", "bundle", "not-before", "not-after", "skip-csr-signature")
 	fs.Check(f.check)
 }
 
 // check holds the profile against the flags.
 func (f *createFlags) check(given func(string) bool) error {
+	if keys.Secret(f.challenge).Spelled() {
+		return usagef("flag --challenge takes a reference, file:PATH or env:NAME: a secret on a command line is seen by everybody on the machine")
+	}
 	if f.csr || f.template.file != "" {
 		return nil
 	}
@@ -227,14 +234,19 @@ func (f *createFlags) request(env *Env, subject *subjectKey) (*createdResult, er
 	content := &x509.Certificate{
 		Subject: ask.Subject, DNSNames: ask.DNSNames, IPAddresses: ask.IPAddresses, EmailAddresses: ask.EmailAddresses, URIs: ask.URIs,
 	}
+	challenge := ""
+	var err error
 	if f.template.file != "" {
-		draft, err := f.template.draft(env, issue.NamesOf(f.sans), ask)
-		if err != nil {
+		if content, challenge, err = f.template.draftRequest(env, issue.NamesOf(f.sans), ask); err != nil {
 			return nil, err
 		}
-		content = draft.Cert
 	}
-	der, err := issue.SignRequest(content, subject.private)
+	if f.challenge != "" {
+		if challenge, err = f.challengePassword(); err != nil {
+			return nil, err
+		}
+	}
+	der, err := issue.SignChallenged(content, challenge, subject.private)
 	if err != nil {
 		return nil, err
 	}
@@ -243,6 +255,23 @@ func (f *createFlags) request(env *Env, subject *subjectKey) (*createdResult, er
 		return nil, fmt.Errorf("read back the signing request: %w", err)
 	}
 	return &createdResult{Request: f.outFile, Subject: request.Subject.String(), Names: issue.RequestNames(request).Strings(), pem: keys.EncodeCSR(der)}, nil
+}
+
+// challengePassword reads what --challenge refers to.
+func (f *createFlags) challengePassword() (string, error) {
+	ref := keys.Secret(f.challenge)
+	if err := ref.Check(); err != nil {
+		return "", usagef("flag --challenge: %v", err)
+	}
+	secret, err := ref.Reveal()
+	if err != nil {
+		return "", fmt.Errorf("read the challenge password: %w", err)
+	}
+	defer clear(secret)
+	if len(secret) == 0 {
+		return "", fmt.Errorf("the challenge password in %s is empty", f.challenge)
+	}
+	return string(secret), nil
 }
 
 // ask is an unsigned request for what the command line says.

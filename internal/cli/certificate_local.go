@@ -95,21 +95,36 @@ func (t *templateFlags) register(fs *flags) {
 // draft runs the template. Its author is at the keyboard, so it may set the serial number,
 // too; everything the request says stays below .Insecure.
 func (t *templateFlags) draft(env *Env, names issue.Names, request *x509.CertificateRequest) (*issue.LocalDraft, error) {
-	text, err := env.readFile(t.file)
+	template, data, err := t.compile(env, names, request)
 	if err != nil {
-		return nil, err
-	}
-	template, err := issue.TemplateOptions{Literal: true, AllowSerial: true}.CompileX509(t.file, string(text))
-	if err != nil {
-		return nil, err
-	}
-	user, err := t.data.data(env)
-	if err != nil {
-		return nil, err
-	}
-	data := &issue.X509Data{Subject: request.Subject, Names: names, Custom: true, Request: request, Now: env.Now()}
-	if data.User, err = json.Marshal(user); err != nil {
 		return nil, err
 	}
 	return issue.DraftTemplate(template, data, request.PublicKey)
+}
+
+// draftRequest is draft for a signing request, which may have a challenge password.
+func (t *templateFlags) draftRequest(env *Env, names issue.Names, request *x509.CertificateRequest) (*x509.Certificate, string, error) {
+	template, data, err := t.compile(env, names, request)
+	if err != nil {
+		return nil, "", err
+	}
+	return issue.DraftRequest(template, data)
+}
+
+func (t *templateFlags) compile(env *Env, names issue.Names, request *x509.CertificateRequest) (*issue.X509Template, *issue.X509Data, error) {
+	text, err := env.readFile(t.file)
+	if err != nil {
+		return nil, nil, err
+	}
+	template, err := issue.TemplateOptions{Literal: true, AllowSerial: true}.CompileX509(t.file, string(text))
+	if err != nil {
+		return nil, nil, err
+	}
+	user, err := t.data.data(env)
+	if err != nil {
+		return nil, nil, err
+	}
+	data := &issue.X509Data{Subject: request.Subject, Names: names, Custom: true, Request: request, Now: env.Now()}
+	data.User, err = json.Marshal(user)
+	return template, data, err
 }

@@ -74,3 +74,28 @@ func DraftTemplate(t *X509Template, data *X509Data, key crypto.PublicKey) (*Loca
 	cert.PublicKey = key
 	return &LocalDraft{Cert: cert, CA: t.AllowsCA(), Life: LeafLife}, nil
 }
+
+// DraftRequest drafts what a template makes of the data as a signing request: the content,
+// and the challenge password, which no certificate has.
+func DraftRequest(t *X509Template, data *X509Data) (cert *x509.Certificate, challenge string, err error) {
+	variables, err := data.Map()
+	if err != nil {
+		return nil, "", err
+	}
+	out, err := t.Render(variables)
+	if err != nil {
+		return nil, "", err
+	}
+	written := struct {
+		certificateJSON
+		ChallengePassword string `json:"challengePassword"`
+	}{}
+	if err := decodeOutput(t.engine.name, out, t.opts.Strict, &written); err != nil {
+		return nil, "", err
+	}
+	if err := refuseNoValue("challenge password", []string{written.ChallengePassword}); err != nil {
+		return nil, "", err
+	}
+	cert, _, err = t.finish(&written.certificateJSON)
+	return cert, written.ChallengePassword, err
+}

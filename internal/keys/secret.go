@@ -33,7 +33,7 @@ func (s Secret) Reveal() ([]byte, error) {
 	if name, ok := strings.CutPrefix(text, "env:"); ok {
 		value, set := os.LookupEnv(name)
 		if !set {
-			return nil, fault.New(fault.Invalid, "the environment variable %s, where the configuration looks for a secret, is not set", name)
+			return nil, fault.New(fault.Invalid, "the environment variable %s, where a secret should stand, is not set", name)
 		}
 		return []byte(value), nil
 	}
