@@ -21,6 +21,7 @@ type result struct {
 	errors   int
 	cpu      time.Duration // of the server
 	database time.Duration // of the database's processes
+	writes   float64       // durable changes, by the server's metrics
 }
 
 func (r *result) add(o *result) {
@@ -29,6 +30,7 @@ func (r *result) add(o *result) {
 	r.errors += o.errors
 	r.cpu += o.cpu
 	r.database += o.database
+	r.writes += o.writes
 }
 
 func (r *result) sort() { slices.Sort(r.latency) }
@@ -102,12 +104,14 @@ func (s *session) turn(ctx context.Context, d time.Duration) (*result, error) {
 	if s.during != nil {
 		go s.during()
 	}
+	writes := s.t.writes()
 	cpu, database := s.t.cpu(), s.t.database.cpu()
 	r, err := s.work(ctx, d)
 	if err != nil {
 		return nil, err
 	}
 	r.cpu, r.database = s.t.cpu()-cpu, s.t.database.cpu()-database
+	r.writes = s.t.writes() - writes
 	if len(r.latency) == 0 {
 		return nil, errors.New("no request succeeded")
 	}

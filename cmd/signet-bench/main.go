@@ -184,7 +184,11 @@ func (p *pair) compare(ctx context.Context, o *options, n int) (*row, error) {
 	var sides [2]*session
 	var sums [2]result
 	for i, t := range []*target{p.bare, p.ours} {
-		s, err := t.connect(ctx, p.op, n)
+		op := p.op
+		if t == p.bare && op.floor != nil {
+			op = op.floor
+		}
+		s, err := t.connect(ctx, op, n)
 		if err != nil {
 			return nil, err
 		}

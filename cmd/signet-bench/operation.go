@@ -25,24 +25,31 @@ import (
 	"github.com/signet-ca/signet/internal/keys"
 )
 
-// operation is one thing that clients ask for. The floor serves it at the same address.
+// operation is one thing that clients ask for. The floor serves it at the same address, if it
+// does the same.
 type operation struct {
 	name string
 	ssh  bool // the CA needs keys for SSH
 	crl  bool // the CA publishes a revocation list
+	acme bool // the CA has an ACME provisioner
+
+	floor *operation // what the floor does instead; nil: the same
 
 	clients func(ctx context.Context, t *target, n int) ([]*http.Client, error) // nil: anonymous ones with kept connections
 	bodies  func(ctx context.Context, t *target, n int) ([][]byte, error)       // nil: requests have none
 	do      func(c *http.Client, t *target, body []byte) error
 }
 
+var signing = &operation{name: "x509-sign", bodies: signBodies, do: asking("POST", "/1.0/sign", http.StatusCreated)}
+
 var operations = []*operation{
-	{name: "x509-sign", bodies: signBodies, do: asking("POST", "/1.0/sign", http.StatusCreated)},
+	signing,
 	{name: "renew", clients: holders(true), do: asking("POST", "/1.0/renew", http.StatusCreated)},
 	{name: "renew-new-connection", clients: holders(false), do: asking("POST", "/1.0/renew", http.StatusCreated)},
 	{name: "ssh-sign", ssh: true, bodies: sshBodies, do: asking("POST", "/1.0/ssh/sign", http.StatusCreated)},
 	{name: "revoke", bodies: revokeBodies, do: asking("POST", "/1.0/revoke", http.StatusOK)},
 	{name: "crl", crl: true, do: asking("GET", "/1.0/crl", http.StatusOK)},
+	{name: "acme", acme: true, floor: signing, clients: accounts, do: acmeOrder},
 }
 
 func operationNames() []string {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -63,6 +64,25 @@ func freePort() (string, error) {
 	defer l.Close()
 	_, port, err := net.SplitHostPort(l.Addr().String())
 	return port, err
+}
+
+// writes is how many durable changes the server has made, as its metrics tell; a floor has none.
+func (t *target) writes() float64 {
+	if t.metrics == "" {
+		return 0
+	}
+	resp, err := http.Get("http://" + t.metrics + "/metrics")
+	if err != nil {
+		return 0
+	}
+	defer resp.Body.Close()
+	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
+		if n, ok := strings.CutPrefix(lines.Text(), `signet_database_duration_seconds_count{act="write",success="true"} `); ok {
+			count, _ := strconv.ParseFloat(n, 64)
+			return count
+		}
+	}
+	return 0
 }
 
 // resident reads a memory figure of the server from the kernel, in bytes.

@@ -31,7 +31,9 @@ type target struct {
 	startup  time.Duration // from start to the first good health answer
 	idle     int64         // resident bytes before any load
 	profiles string        // where the server serves profiles of itself
+	metrics  string        // where it serves its metrics; a floor has none
 	database *database     // beside it; a floor has none
+	proofs   *proofs       // of ACME's challenges; nil: none are asked for
 }
 
 const provisionerName = "bench"
@@ -46,7 +48,11 @@ func startServer(ctx context.Context, o *options, op *operation, db *database) (
 		if err := t.create(ctx, o.signet, op); err != nil {
 			return err
 		}
-		t.database, t.profiles = db, "127.0.0.1:"+profiles
+		metrics, err := freePort()
+		if err != nil {
+			return err
+		}
+		t.database, t.profiles, t.metrics = db, "127.0.0.1:"+profiles, "127.0.0.1:"+metrics
 		if err := t.configure(op, db); err != nil {
 			return err
 		}
@@ -55,7 +61,14 @@ func startServer(ctx context.Context, o *options, op *operation, db *database) (
 				return err
 			}
 		}
-		cmd := o.slowed(o.signet, "serve", "--password-file", t.passwordFile(), "--quiet")
+		args := []string{"serve", "--password-file", t.passwordFile(), "--quiet"}
+		if op.acme {
+			if t.proofs, err = serveProofs(); err != nil {
+				return err
+			}
+			args = append(args, "--insecure", "--acme-http-port", t.proofs.port)
+		}
+		cmd := o.slowed(o.signet, args...)
 		cmd.Env = append(os.Environ(), "SIGNETPATH="+t.dir, "SIGNET_PROF_ADDR="+t.profiles)
 		return t.launch(ctx, cmd)
 	})
@@ -128,6 +141,11 @@ func (t *target) configure(op *operation, db *database) error {
 	if settings := db.settings(); settings != nil {
 		config["db"] = settings
 	}
+	config["metricsAddress"] = t.metrics
+	if op.acme {
+		authority := config["authority"].(map[string]any)
+		authority["provisioners"] = append(authority["provisioners"].([]any), map[string]any{"type": "ACME", "name": acmeName})
+	}
 	if op.crl {
 		config["crl"] = map[string]any{"enabled": true}
 	}
@@ -191,6 +209,9 @@ func (t *target) stop() {
 	if t.cmd != nil && t.cmd.Process != nil {
 		_ = t.cmd.Process.Signal(syscall.SIGTERM)
 		_ = t.cmd.Wait()
+	}
+	if t.proofs != nil {
+		_ = t.proofs.server.Close()
 	}
 	_ = os.RemoveAll(t.dir)
 }
