@@ -37,7 +37,7 @@ func cloudKinds() []provisionerKind {
 	return []provisionerKind{
 		{"AWS", &cloudKindFlags{shared, true,
 			[]cloudFlag{{"aws-account", "accounts", "number", "accept the instances of this AWS account"}},
-			[]cloudFlag{{"iid-roots", "iidRoots", "file", "certificates that verify the identity documents of your AWS regions, PEM, in `file`"}}, finishAWS}, true},
+			[]cloudFlag{{"iid-roots", "iidRoots", "file", "certificates that verify identity documents of AWS, PEM, in `file`, in place of those built in"}}, finishAWS}, true},
 		{"GCP", &cloudKindFlags{shared, false,
 			[]cloudFlag{
 				{"gcp-service-account", "serviceAccounts", "account", "accept the machines of this Google service account, by ID or e-mail address"},
@@ -127,9 +127,6 @@ func finishAWS(f *cloudFlags, env *Env, o *jsonObject) error {
 			return err
 		}
 		o.set("iidRoots", full) // the server looks from elsewhere
-	}
-	if len(o.get("iidRoots")) == 0 {
-		env.Warn("the provisioner will be disabled until --iid-roots names the certificates that verify identity documents; Amazon lists them in the EC2 user guide under \"AWS public certificates for instance identity document signatures\", take those called RSA of your regions")
 	}
 	return f.applyAge(env, o)
 }

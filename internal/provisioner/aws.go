@@ -2,14 +2,9 @@ package provisioner
 
 import (
 	"context"
-	"crypto/rsa"
-	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -32,10 +27,10 @@ type AWS struct {
 	CloudRules
 	IMDSVersions []string `json:"imdsVersions,omitempty" help:"versions of the metadata service that clients try, in this order" default:"v2, v1"`
 	InstanceAge  Duration `json:"instanceAge,omitempty" help:"oldest an instance may be, counted from its start; 0s: any age"`
-	IIDRoots     string   `json:"iidRoots,omitempty" help:"file with the certificates whose keys sign identity documents, PEM: those of your regions from the EC2 user guide"`
+	IIDRoots     string   `json:"iidRoots,omitempty" help:"file with the certificates whose keys sign identity documents of any region, PEM; empty: those of Amazon that are built in, each for its own regions"`
 
 	name      string
-	anchors   []*x509.Certificate
+	anchors   []iidRoot
 	audiences *Audiences
 }
 
@@ -58,70 +53,26 @@ func openAWS(p *Provisioner, env *Env) error {
 			return fault.New(fault.Invalid, "the member imdsVersions names %q; there are v1 and v2", v)
 		}
 	}
-	if a.IIDRoots == "" {
-		return fault.New(fault.Invalid, "the member iidRoots is missing; put the RSA certificates of your regions into a file (the EC2 user guide lists them under \"AWS public certificates for instance identity document signatures\") and name it there")
-	}
-	file := a.IIDRoots
-	if !filepath.IsAbs(file) {
-		file = filepath.Join(env.Home, file)
-	}
-	data, err := os.ReadFile(file)
-	if err != nil {
+	var err error
+	if a.anchors, err = a.openRoots(env.Home); err != nil {
 		return fmt.Errorf("member iidRoots: %w", err)
-	}
-	if a.anchors, err = ParseIIDRoots(data); err != nil {
-		return fmt.Errorf("member iidRoots: %s: %w", a.IIDRoots, err)
 	}
 	a.audiences = env.Audiences
 	a.CloudRules.open(p)
 	return nil
 }
 
-// ParseIIDRoots reads the certificates that verify identity documents. Their keys are all
-// that counts: Amazon's are self-signed, some are no CAs, and some have only 1024 bits.
-func ParseIIDRoots(bundle []byte) ([]*x509.Certificate, error) {
-	var roots []*x509.Certificate
-	for rest := bundle; ; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			break
-		}
-		n := len(roots) + 1
-		if block.Type != "CERTIFICATE" {
-			return nil, fault.New(fault.Invalid, "block %d is a %s, not a certificate", n, block.Type)
-		}
-		c, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, fault.Wrap(err, fault.Invalid, "certificate %d cannot be read", n)
-		}
-		key, ok := c.PublicKey.(*rsa.PublicKey)
-		if !ok {
-			return nil, fault.New(fault.Invalid, "certificate %d has no RSA key; of each region take the one for the base64-encoded signature, called RSA", n)
-		}
-		if bits := key.N.BitLen(); bits < 1024 {
-			return nil, fault.New(fault.Invalid, "certificate %d has an RSA key of %d bits, which proves nothing", n, bits)
-		}
-		if err := issue.CheckCost(key); err != nil {
-			return nil, fmt.Errorf("certificate %d: %w", n, err)
-		}
-		roots = append(roots, c)
-	}
-	if len(roots) == 0 {
-		return nil, fault.New(fault.Invalid, "there is no certificate in it, PEM is expected")
-	}
-	return roots, nil
-}
-
 // TokenID is the fragment of a token's audience that selects this provisioner.
 func (a *AWS) TokenID() string { return "aws/" + a.name }
 
-// Warnings tells of documents of strangers, and of names that machines choose.
+// Warnings tells of documents of strangers, of names that machines choose, and of certificates
+// to be replaced.
 func (a *AWS) Warnings() []string {
 	all := a.warnings()
 	if len(a.Accounts) == 0 {
 		all = append(all, "it accepts the instances of every AWS account in the world; accounts limits it to yours")
 	}
-	return all
+	return append(all, a.dueRoots(time.Now())...)
 }
 
 // amazonClaim is the document, exactly as Amazon signed it, and its signature.
@@ -223,12 +174,7 @@ func (a *AWS) document(t *Token) (*InstanceDocument, error) {
 	if err := t.VerifyBy(said.Signature, secretAlgorithms); err != nil {
 		return nil, err
 	}
-	if !slices.ContainsFunc(a.anchors, func(c *x509.Certificate) bool {
-		return c.CheckSignature(x509.SHA256WithRSA, said.Document, said.Signature) == nil
-	}) {
-		return nil, fault.New(fault.Unproven, "no certificate that this CA knows (iidRoots) has signed the identity document in the token")
-	}
-	return ParseInstanceDocument(said.Document)
+	return a.signed(said)
 }
 
 // secretAlgorithms sign tokens with a secret, which only identity documents of AWS have.

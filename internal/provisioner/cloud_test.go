@@ -266,6 +266,7 @@ func TestCloudConfigurations(t *testing.T) {
 		{cloud.AWS("p", map[string]any{"instanceAge": "-1s"}), "below zero"},
 		{cloud.AWS("p", map[string]any{"iidRoots": "absent.pem"}), "iidRoots"},
 		{cloud.AWS("p", map[string]any{"iidRoots": noCert}), "no certificate"},
+		{`{"type":"AWS","name":"p"}`, ""},
 		{cloud.GCP("p", nil), ""},
 		{`{"type":"GCP","name":"p"}`, ""},
 		{cloud.GCP("p", map[string]any{"instanceAge": "-1s"}), "below zero"},

@@ -2,6 +2,7 @@ package provisioner
 
 import (
 	"context"
+	"crypto/x509"
 	"time"
 )
 
@@ -40,3 +41,22 @@ func OnMachine(p *Provisioner, metadata string) { p.kind.(*GCP).organization.met
 
 // Lifetime is how long an answer with this Cache-Control is kept.
 func Lifetime(control string) time.Duration { return lifetime(control) }
+
+// AmazonRoots are the certificates built in, by region.
+func AmazonRoots() (map[string][]*x509.Certificate, error) {
+	roots, err := builtinRoots()
+	all := map[string][]*x509.Certificate{}
+	for _, r := range roots {
+		for _, region := range r.regions {
+			all[region] = append(all[region], r.Certificate)
+		}
+	}
+	return all, err
+}
+
+// BuildIn gives an AWS provisioner this list in place of the one that is built in.
+func BuildIn(p *Provisioner, list string) error {
+	roots, err := parseRegions(list)
+	p.kind.(*AWS).anchors = roots
+	return err
+}
