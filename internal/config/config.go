@@ -155,15 +155,17 @@ type Monitor struct {
 // Templates are the files that SSH clients get, and templates of certificates that several
 // provisioners share.
 type Templates struct {
-	SSH  *SSHTemplates                    `json:"ssh,omitempty" help:"templates by kind of client"`
+	SSH  *SSHTemplates                    `json:"ssh,omitempty" help:"templates by kind of client; any other member is a template of SSH certificates by its name, which templateRef of a provisioner's options takes; each has the template members of options.ssh"`
 	X509 map[string]*issue.TemplateConfig `json:"x509,omitempty" help:"templates of X.509 certificates by name, which templateRef of a provisioner's options takes; each has the template members of options.x509"`
 	Data map[string]any                   `json:"data,omitempty" help:"values for all templates; the names Step and User are taken"`
 }
 
-// SSHTemplates are templates by kind of client.
+// SSHTemplates are templates by kind of client, and templates of SSH certificates.
 type SSHTemplates struct {
 	User []Template `json:"user,omitempty" help:"files of a user's machine"`
 	Host []Template `json:"host,omitempty" help:"files of a host"`
+
+	Named map[string]*issue.TemplateConfig `json:"-"` // every other member that is an object
 }
 
 // Template makes one file on a client.
@@ -183,12 +185,4 @@ type CRL struct {
 	CacheDuration    *provisioner.Duration `json:"cacheDuration,omitempty" help:"how long a list is good" default:"24h"`
 	RenewPeriod      *provisioner.Duration `json:"renewPeriod,omitempty" help:"how often a new list is made" default:"two thirds of cacheDuration"`
 	IDPURL           string                `json:"idpURL,omitempty" help:"where the list says it is published" default:"https://NAME/1.0/crl of the first DNS name"`
-}
-
-// NamedTemplates are the templates of X.509 certificates that provisioners share.
-func (c *Config) NamedTemplates() map[string]*issue.TemplateConfig {
-	if c.Templates == nil {
-		return nil
-	}
-	return c.Templates.X509
 }

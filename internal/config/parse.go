@@ -104,7 +104,11 @@ func (o Options) parse(name string, data []byte) (*source, *Config) {
 		return s, nil
 	}
 	tree.Standardize()
-	if err := json.Unmarshal(tree.Pack(), c); err != nil {
+	err := json.Unmarshal(tree.Pack(), c)
+	if err == nil {
+		err = c.readNamed()
+	}
+	if err != nil {
 		// The walk found each value fit for its type, so this is the last net.
 		s.complain("", "the configuration cannot be used: %v", err)
 		return s, nil

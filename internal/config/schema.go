@@ -86,6 +86,10 @@ func shapeOf(t reflect.Type, path string) shape {
 		return provisionerShape(path)
 	case rawType:
 		return shape{}
+	case sshTemplatesType:
+		s := objectShape(membersOf(t, path), path, true)
+		s["additionalProperties"] = shapeOf(namedType, path+".*")
+		return s
 	}
 	switch t.Kind() {
 	case reflect.Struct:

@@ -66,7 +66,11 @@ func (s *source) fit(v *hujson.Value, t reflect.Type, path string) error {
 		if !ok {
 			return mismatch("an object", kind)
 		}
-		s.walkObject(object, fieldsOf(t), path, true)
+		fields := fieldsOf(t)
+		if t == sshTemplatesType {
+			fields = append(fields, namedFields(object)...)
+		}
+		s.walkObject(object, fields, path, true)
 	case reflect.Slice:
 		list, ok := v.Value.(*hujson.Array)
 		if !ok {

@@ -15,7 +15,7 @@ import (
 type TemplateConfig struct {
 	Template     string          `json:"template,omitempty" help:"text of the template, or base64 of it; wins over templateFile"`
 	TemplateFile string          `json:"templateFile,omitempty" help:"file of the template: absolute, ~/, ./, or below the home directory"`
-	TemplateRef  string          `json:"templateRef,omitempty" help:"name of a template in templates.x509, in place of template and templateFile"`
+	TemplateRef  string          `json:"templateRef,omitempty" help:"name of a template in templates.x509 or, for SSH, templates.ssh, in place of template and templateFile"`
 	TemplateData json.RawMessage `json:"templateData,omitempty" help:"object whose members become variables of the template"`
 
 	TemplateSHA256           string `json:"templateSha256,omitempty" help:"SHA-256 of the text of the template in hex; another text is refused"`
@@ -29,9 +29,21 @@ type TemplateConfig struct {
 // Custom reports whether there is a template, and with it the requester's templateData.
 func (c *TemplateConfig) Custom() bool { return c.Template != "" || c.TemplateFile != "" }
 
-// Resolved puts the template that TemplateRef names in its place. Members of the configuration
+// NamedTemplates are the templates that provisioners share, by their names.
+type NamedTemplates struct{ X509, SSH map[string]*TemplateConfig }
+
+// ResolvedX509 puts the template that TemplateRef names in its place. Members of the configuration
 // that refers to it count beside those of the template, and its templateData wins by member.
-func (c *TemplateConfig) Resolved(named map[string]*TemplateConfig) (TemplateConfig, error) {
+func (c *TemplateConfig) ResolvedX509(all NamedTemplates) (TemplateConfig, error) {
+	return c.resolved("templates.x509", all.X509)
+}
+
+// ResolvedSSH is ResolvedX509 for SSH.
+func (c *TemplateConfig) ResolvedSSH(all NamedTemplates) (TemplateConfig, error) {
+	return c.resolved("templates.ssh", all.SSH)
+}
+
+func (c *TemplateConfig) resolved(where string, named map[string]*TemplateConfig) (TemplateConfig, error) {
 	if c.TemplateRef == "" {
 		return *c, nil
 	}
@@ -41,9 +53,9 @@ func (c *TemplateConfig) Resolved(named map[string]*TemplateConfig) (TemplateCon
 	base := named[c.TemplateRef]
 	switch {
 	case base == nil:
-		return *c, fault.New(fault.Invalid, "templateRef names %q, which templates.x509 does not have", c.TemplateRef)
+		return *c, fault.New(fault.Invalid, "templateRef names %q, which %s does not have", c.TemplateRef, where)
 	case !base.Custom():
-		return *c, fault.New(fault.Invalid, "the template %q in templates.x509 has neither template nor templateFile", c.TemplateRef)
+		return *c, fault.New(fault.Invalid, "the template %q in %s has neither template nor templateFile", c.TemplateRef, where)
 	}
 	out := *base
 	out.TemplateRef = ""

@@ -189,7 +189,7 @@ func (a *ACME) openProfiles(env *Env) error {
 			continue
 		}
 		profile.TLS = issue.Lifetimes(claims.TLS)
-		shape, err := c.Resolved(env.Templates)
+		shape, err := c.ResolvedX509(env.Templates)
 		if err != nil {
 			all = append(all, fmt.Errorf("profile %q: %w", name, err))
 			continue

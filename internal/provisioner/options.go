@@ -137,6 +137,7 @@ func (o *Options) OwnMembers() []string {
 	if s := o.SSH; s != nil {
 		add("ssh.user", s.User != nil)
 		add("ssh.host", s.Host != nil)
+		add("ssh.templateRef", s.TemplateRef != "")
 		add("ssh.templateSha256", s.TemplateSHA256 != "")
 	}
 	for _, w := range o.Webhooks {
@@ -208,7 +209,7 @@ func (p *Provisioner) openX509(o *X509Options, env *Env) error {
 	if err := p.openLimits(o.Constraints); err != nil {
 		return fmt.Errorf("constraints: %w", err)
 	}
-	c, err := o.Resolved(env.Templates)
+	c, err := o.ResolvedX509(env.Templates)
 	if err != nil {
 		return err
 	}
@@ -235,15 +236,16 @@ func (p *Provisioner) openSSH(o *SSHOptions, env *Env) error {
 		return err
 	}
 	p.profile.SSHPolicy = rules
-	if o.TemplateRef != "" {
-		return fault.New(fault.Invalid, "templateRef names templates of X.509 certificates; give templateFile here")
-	}
-	current, err := o.OpenSSH(p.place("ssh", env))
+	c, err := o.ResolvedSSH(env.Templates)
 	if err != nil {
 		return err
 	}
-	p.profile.SSH = issue.SSHStyle{Template: current, Custom: o.Custom(), Constants: o.TemplateData}
-	replaced, err := overridden(o.TemplateData, "Type", "KeyID", "Principals", "Extensions", "CriticalOptions")
+	current, err := c.OpenSSH(p.place("ssh", env))
+	if err != nil {
+		return err
+	}
+	p.profile.SSH = issue.SSHStyle{Template: current, Custom: c.Custom(), Constants: c.TemplateData}
+	replaced, err := overridden(c.TemplateData, "Type", "KeyID", "Principals", "Extensions", "CriticalOptions")
 	if err != nil {
 		return err
 	}
@@ -306,7 +308,7 @@ func (p *Provisioner) Warnings() []string {
 				say("its X.509 template contains isCA, so it may issue CA certificates")
 			}
 		}
-		p.warnOverridden("options.x509", o.TemplateData, say)
+		p.warnOverridden("options.x509", p.profile.X509.Constants, say)
 	}
 	if o := p.Options.SSH; o != nil {
 		if p.profile.SSH.Custom {
@@ -318,7 +320,7 @@ func (p *Provisioner) Warnings() []string {
 				say("its SSH template uses %s, which the caller chooses freely; without rules in options.ssh any principal may come out", uses)
 			}
 		}
-		p.warnOverridden("options.ssh", o.TemplateData, say)
+		p.warnOverridden("options.ssh", p.profile.SSH.Constants, say)
 	}
 	for _, h := range p.webhooks {
 		if h.Kind() == webhook.ACME && p.row.name != "ACME" {

@@ -154,11 +154,11 @@ type Env struct {
 	Claims    Resolved   // the authority's claims
 	Audiences *Audiences // what tokens may be addressed to
 
-	Templates          map[string]*issue.TemplateConfig // templates of X.509 certificates by name, for templateRef
-	Home               string                           // directory below which template files are
-	AllowGetHostByName bool                             // templates may look up names
-	Webhooks           *webhook.Env                     // what webhooks need; nil only where there are none
-	Warn               func(error)                      // told of template files and keys of others that cannot be used; nil tells nobody
+	Templates          issue.NamedTemplates // for templateRef
+	Home               string               // directory below which template files are
+	AllowGetHostByName bool                 // templates may look up names
+	Webhooks           *webhook.Env         // what webhooks need; nil only where there are none
+	Warn               func(error)          // told of template files and keys of others that cannot be used; nil tells nobody
 
 	SSHUserKeys, SSHHostKeys []ssh.PublicKey // CA keys whose certificates prove possession
 

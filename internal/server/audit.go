@@ -30,11 +30,9 @@ func Audit(o Options) (risks []provisioner.Risk, notes []string, err error) {
 	a := &auditor{home: o.Home}
 	a.wholeCA(cfg)
 	a.files(cfg, o.ConfigFile)
-	for _, name := range slices.Sorted(maps.Keys(cfg.NamedTemplates())) {
-		if c := cfg.NamedTemplates()[name]; c != nil {
-			a.template(provisioner.Risk{Template: "x509"}, c)
-		}
-	}
+	shared := cfg.NamedTemplates()
+	a.shared("x509", shared.X509)
+	a.shared("ssh", shared.SSH)
 	for _, p := range cfg.Authority.Provisioners {
 		if why := p.Disabled(); why != nil {
 			j.note("provisioner %q is disabled and not looked at: %v", p.Name, why)
@@ -110,6 +108,15 @@ func (a *auditor) templates(p *provisioner.Provisioner) {
 	}
 	if o := p.Options.SSH; o != nil {
 		look("ssh", &o.TemplateConfig)
+	}
+}
+
+// shared looks at templates of several provisioners.
+func (a *auditor) shared(kind string, all map[string]*issue.TemplateConfig) {
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if c := all[name]; c != nil {
+			a.template(provisioner.Risk{Template: kind}, c)
+		}
 	}
 }
 

@@ -66,7 +66,7 @@ func (s *Server) sshTemplates(cfg *config.Config) (*sshfiles.Set, error) {
 	var data map[string]any
 	if t := cfg.Templates; t != nil {
 		data = t.Data
-		if t.SSH != nil {
+		if t.SSH.ForClients() {
 			var userErr, hostErr error
 			user, userErr = s.readTemplates(t.SSH.User)
 			host, hostErr = s.readTemplates(t.SSH.Host)
