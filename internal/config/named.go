@@ -37,10 +37,11 @@ func (t *SSHTemplates) ForClients() bool {
 func namedFields(object *hujson.Object) []field {
 	var all []field
 	known := fieldsOf(sshTemplatesType)
+	listed := func(name string) bool { _, ok := find(all, name); return ok }
 	for i := range object.Members {
 		m := &object.Members[i]
 		name := m.Name.Value.(hujson.Literal).String()
-		if _, isKnown := find(known, name); !isKnown && m.Value.Value.Kind() == '{' {
+		if _, isKnown := find(known, name); !isKnown && m.Value.Value.Kind() == '{' && !listed(name) {
 			all = append(all, field{name: name, typ: namedType})
 		}
 	}
@@ -58,9 +59,15 @@ func (c *Config) readNamed() error {
 	if !ok {
 		return nil
 	}
-	for _, f := range namedFields(object) {
+	fields := namedFields(object)
+	for i := range object.Members {
+		m := &object.Members[i]
+		f, named := find(fields, m.Name.Value.(hujson.Literal).String())
+		if !named {
+			continue
+		}
 		t := new(issue.TemplateConfig)
-		if err := json.Unmarshal(standard(c.source.values[join("templates.ssh", f.name)]), t); err != nil {
+		if err := json.Unmarshal(standard(&m.Value), t); err != nil {
 			return err
 		}
 		if c.Templates.SSH.Named == nil {

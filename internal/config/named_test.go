@@ -61,3 +61,17 @@ func TestFilesOfClients(t *testing.T) {
 		}
 	}
 }
+
+// Names that differ by case are one, as all members are: the last one counts, with a warning.
+func TestNamedTwice(t *testing.T) {
+	t.Parallel()
+	c, report, err := config.Parse("ca.json", []byte(with(
+		`"templates": {"ssh": {"ops": {"template": "{}"}, "OPS": {"template": "{ }"}, "user[0]": {"templateFile": "x"}, "user": [{"name": "a", "type": "directory", "path": "a"}], "": {}}}`)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := c.NamedTemplates().SSH
+	if len(all) != 3 || all["ops"].Template != "{ }" || all["user[0]"].TemplateFile != "x" || len(report.Warnings) != 1 {
+		t.Errorf("%+v, warnings %v", all, report.Warnings)
+	}
+}
