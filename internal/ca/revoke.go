@@ -141,7 +141,11 @@ func compromise(tx *store.Tx, serial string, now time.Time) error {
 // mayRevoke: the holder of the key, the provisioner that issued the certificate, or a
 // provisioner whose operator set allowRevokeAny.
 func (a *admission) mayRevoke(tx *store.Tx, r *store.Revocation) error {
-	record, err := tx.Certificate("x509", r.Serial)
+	find := tx.Origin
+	if r.MTLS || a.grant.Holder != "" {
+		find = tx.Certificate // which has the certificate itself, and the holder among its names
+	}
+	record, err := find("x509", r.Serial)
 	if errors.Is(err, store.ErrNotFound) {
 		if r.MTLS || r.ACME || a.provisioner.AllowRevokeAny {
 			return nil

@@ -142,6 +142,24 @@ func scanCertificate(scan func(...any) error) (*Certificate, error) {
 	return &c, nil
 }
 
+// Origin is the part of a certificate's record that says who issued it and when it ends: the rest
+// of what is returned is empty. It is for questions that are asked often.
+func (tx *Tx) Origin(typ, serial string) (*Certificate, error) {
+	class, err := class(typ)
+	if err != nil {
+		return nil, err
+	}
+	var notAfter int64
+	c := &Certificate{Serial: serial}
+	err = tx.row("SELECT provisioner_id, provisioner_name, not_after FROM certificates WHERE serial = ? AND class = ?",
+		[]any{serial, class}, &c.ProvisionerID, &c.ProvisionerName, &notAfter)
+	if err != nil {
+		return nil, fmt.Errorf("origin of certificate %s: %w", serial, err)
+	}
+	c.NotAfter = moment(notAfter)
+	return c, nil
+}
+
 // Certificate finds one by serial; typ is x509 or ssh, which number apart.
 func (tx *Tx) Certificate(typ, serial string) (*Certificate, error) {
 	class, err := class(typ)

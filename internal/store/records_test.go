@@ -93,6 +93,14 @@ func TestCertificateComesBackAsItWas(t *testing.T) {
 				if diff := cmp.Diff(want, got, noID); diff != "" || err != nil {
 					t.Errorf("%v %s", err, diff)
 				}
+				part := &store.Certificate{Serial: want.Serial, ProvisionerID: want.ProvisionerID, ProvisionerName: want.ProvisionerName, NotAfter: want.NotAfter}
+				got, err = tx.Origin(typ, want.Serial)
+				if diff := cmp.Diff(part, got); diff != "" || err != nil {
+					t.Errorf("%v %s", err, diff)
+				}
+			}
+			if _, err := tx.Origin("ssh", full.Serial); !errors.Is(err, store.ErrNotFound) {
+				t.Errorf("the origin of nothing: %v", err)
 			}
 			return nil
 		})
