@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -78,6 +79,7 @@ func (q *queue) withdraw(p *pending) bool {
 func (q *queue) take() []*pending {
 	for {
 		<-q.wake
+		runtime.Gosched() // who can add a change at once does, and needs no commit of its own
 		q.mu.Lock()
 		n := min(len(q.waiting), groupChanges)
 		group := q.waiting[:n:n]
