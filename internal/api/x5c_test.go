@@ -141,7 +141,7 @@ func TestSEC14_X5CTokens(t *testing.T) {
 		{"an empty subject", one(testca.Claim("sub", "")), 401},
 		{"no expiry", one(testca.NoClaim("exp")), 401},
 		{"expired", one(testca.Expiry(now.Add(-2 * time.Minute))), 401},
-		{"of the future", one(testca.At(now.Add(5 * time.Minute))), 401},
+		{"of the future", one(testca.AtIn(5 * time.Minute)), 401},
 		{"for SSH", one(testca.Claim("step", map[string]any{"ssh": map[string]any{}})), 401},
 		{"a critical header", one(testca.Head("crit", []string{"exp"})), 401},
 	} {
