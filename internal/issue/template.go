@@ -20,6 +20,8 @@ type TemplateOptions struct {
 	AutoEscape               bool   // actions between quotes are escaped for JSON
 	Strict                   bool   // an unknown member of the certificate is an error
 	HardwareModuleNameCompat bool   // write hardwareModuleName as old installations do
+
+	partials partials // named templates that it may include; nil: none
 }
 
 // X509Template drafts X.509 certificates from data. It is immutable and used by all
@@ -49,7 +51,7 @@ func (o TemplateOptions) CompileX509(name, text string) (*X509Template, error) {
 		return nil, err
 	}
 	// The text before it runs: nothing that a request brings can put the word there.
-	return &X509Template{engine: e, opts: o, allowCA: strings.Contains(text, "isCA")}, nil
+	return &X509Template{engine: e, opts: o, allowCA: e.names("isCA")}, nil
 }
 
 // functions adds what the options allow.

@@ -91,10 +91,11 @@ func mergeData(base, over json.RawMessage) (json.RawMessage, error) {
 
 // TemplatePlace is where templates of one CA live.
 type TemplatePlace struct {
-	Name               string      // of the provisioner, for messages
-	Home               string      // directory below which template files are
-	AllowGetHostByName bool        // by the CA's configuration
-	Warn               func(error) // told of edits that cannot be used; nil tells nobody
+	Name               string                     // of the provisioner, for messages
+	Home               string                     // directory below which template files are
+	Named              map[string]*TemplateConfig // templates of the same kind that this one may include
+	AllowGetHostByName bool                       // by the CA's configuration
+	Warn               func(error)                // told of edits that cannot be used; nil tells nobody
 }
 
 // OpenX509 compiles the template and gives a function that returns it as it is at the
@@ -144,6 +145,9 @@ func (c *TemplateConfig) options(p TemplatePlace) (TemplateOptions, error) {
 	opts := TemplateOptions{
 		AllowSerial: c.AllowSerial, AllowGetHostByName: p.AllowGetHostByName, AutoEscape: c.AutoEscape,
 		Strict: c.Strict, HardwareModuleNameCompat: c.HardwareModuleNameCompat, SHA256: strings.ToLower(c.TemplateSHA256),
+	}
+	if p.Named != nil {
+		opts.partials = c.partialsOf(p)
 	}
 	if sum, err := hex.DecodeString(opts.SHA256); err != nil || len(sum) != sha256.Size && len(sum) != 0 {
 		return opts, fault.New(fault.Invalid, "templateSha256 is no SHA-256 in hexadecimal, 64 digits")

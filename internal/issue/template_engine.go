@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"regexp"
 	"slices"
@@ -35,6 +36,7 @@ import (
 type engine struct {
 	name    string
 	text    string
+	include []partial          // named templates that the text includes
 	base    *template.Template // parsed and instrumented; holds only the functions in use
 	used    []string           // functions the text calls
 	all     template.FuncMap   // the functions as they are before wrapping
@@ -75,6 +77,11 @@ func newEngine(name, text string, funcs template.FuncMap, opts *TemplateOptions)
 		return nil, complainOfText(name, text, funcs, err)
 	}
 	e := &engine{name: name, text: text, all: funcs, escaped: opts.AutoEscape}
+	if opts.partials != nil {
+		if e.include, err = includeIn(parsed, funcs, opts.partials); err != nil {
+			return nil, fault.Wrap(err, fault.Invalid, "template %s cannot include a named template", name)
+		}
+	}
 	called := map[string]bool{}
 	missing := "default"
 	if opts.MissingKeyError {
@@ -151,12 +158,35 @@ func (e *engine) run(data map[string]any, l limits) ([]byte, error) {
 
 // names reports whether the text has a word in it, without which no field of that name can
 // be reached.
-func (e *engine) names(word string) bool { return strings.Contains(e.text, word) }
+func (e *engine) names(word string) bool {
+	return strings.Contains(e.text, word) || slices.ContainsFunc(e.include, func(p partial) bool { return strings.Contains(p.text, word) })
+}
 
-// hash identifies the text, for audit records.
+// trees parses all texts once more, as they are before anything is added to them.
+func (e *engine) trees() []*parse.Tree {
+	var all []*parse.Tree
+	for _, p := range append([]partial{{"template", e.text}}, e.include...) {
+		trees, err := parse.Parse(p.name, p.text, "", "", e.all, builtins)
+		if err != nil {
+			return nil
+		}
+		for _, name := range slices.Sorted(maps.Keys(trees)) {
+			if t := trees[name]; t != nil && t.Root != nil {
+				all = append(all, t)
+			}
+		}
+	}
+	return all
+}
+
+// hash identifies the text, for audit records; with what it includes, all of the texts.
 func (e *engine) hash() string {
-	sum := sha256.Sum256([]byte(e.text))
-	return hex.EncodeToString(sum[:])
+	h := sha256.New()
+	h.Write([]byte(e.text))
+	for _, p := range e.include {
+		h.Write([]byte(p.name + "\x00" + p.text))
+	}
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 // TemplateError is why a template gave no certificate. It is for the log.

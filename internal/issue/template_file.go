@@ -84,20 +84,28 @@ func sameFile(a, b fs.FileInfo) bool {
 }
 
 func (f *TemplateFile[T]) read() (T, error) {
-	var none T
-	file, err := os.Open(f.path)
+	text, err := readTemplate(f.path)
 	if err != nil {
-		return none, fmt.Errorf("read template file: %w", err)
+		var none T
+		return none, err
+	}
+	return f.compile(f.path, text)
+}
+
+func readTemplate(path string) (string, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("read template file: %w", err)
 	}
 	defer file.Close()
 	text, err := io.ReadAll(io.LimitReader(file, maxTemplateText+1))
 	if err != nil {
-		return none, fmt.Errorf("read template file %s: %w", f.path, err)
+		return "", fmt.Errorf("read template file %s: %w", path, err)
 	}
 	if len(text) > maxTemplateText {
-		return none, fault.New(fault.Invalid, "template file %s has more than %d bytes", f.path, maxTemplateText)
+		return "", fault.New(fault.Invalid, "template file %s has more than %d bytes", path, maxTemplateText)
 	}
-	return f.compile(f.path, string(text))
+	return string(text), nil
 }
 
 // TemplatePath finds a configured templateFile: absolute, ~/ for the user's home, ./ and

@@ -2,7 +2,6 @@ package issue
 
 import (
 	"fmt"
-	"text/template"
 	"text/template/parse"
 )
 
@@ -24,21 +23,18 @@ func (t *X509Template) Lint() []string { return t.engine.lint() }
 
 func (e *engine) lint() []string {
 	var warnings []string
-	parsed, err := template.New("template").Funcs(e.all).Parse(e.text)
-	if err != nil {
-		return nil
-	}
 	if e.escaped {
 		return nil
 	}
-	for _, t := range parsed.Templates() {
-		if t.Tree == nil || t.Root == nil {
-			continue
+	for _, t := range e.trees() {
+		name := e.name
+		if t.ParseName != "template" {
+			name = t.ParseName
 		}
 		eachUnquoted(t.Root, func(a *parse.ActionNode) {
-			place, _ := t.Tree.ErrorContext(a)
+			place, _ := t.ErrorContext(a)
 			warnings = append(warnings, fmt.Sprintf("template %s, %s: the value of %s stands between quotes, which it can close; write it without them as {{ toJson … }}",
-				e.name, lineColumn(place), a.Pipe))
+				name, lineColumn(place), a.Pipe))
 		})
 	}
 	return warnings

@@ -19,14 +19,7 @@ func (t *SSHTemplate) Untrusted() []string { return t.engine.untrusted() }
 
 func (e *engine) untrusted() []string {
 	var used []string
-	parsed, err := parse.Parse("template", e.text, "", "", e.all, builtins)
-	if err != nil {
-		return nil
-	}
-	for _, tree := range parsed {
-		if tree == nil || tree.Root == nil {
-			continue
-		}
+	for _, tree := range e.trees() {
 		walkNodes(tree.Root, func(n parse.Node) {
 			var names []string
 			switch n := n.(type) {

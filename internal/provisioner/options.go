@@ -182,7 +182,11 @@ func (o *Options) SpellsSecret() bool {
 }
 
 func (p *Provisioner) place(kind string, env *Env) issue.TemplatePlace {
-	return issue.TemplatePlace{Name: p.Name + "/" + kind, Home: env.Home, AllowGetHostByName: env.AllowGetHostByName, Warn: env.Warn}
+	named := env.Templates.X509
+	if kind == "ssh" {
+		named = env.Templates.SSH
+	}
+	return issue.TemplatePlace{Name: p.Name + "/" + kind, Home: env.Home, Named: named, AllowGetHostByName: env.AllowGetHostByName, Warn: env.Warn}
 }
 
 func (p *Provisioner) openX509(o *X509Options, env *Env) error {

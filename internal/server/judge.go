@@ -63,6 +63,8 @@ func Judge(ctx context.Context, o Options, q *Question) (opinions []Opinion, not
 }
 
 type judge struct {
+	home      string // directory below which template files are
+	shared    issue.NamedTemplates
 	q         *Question
 	now       time.Time
 	authority *issue.Authority
@@ -91,6 +93,7 @@ func (j *judge) open(cfg *config.Config, o Options) error {
 	}
 	env := &provisioner.Env{Templates: cfg.NamedTemplates(), Authority: j.authority, Claims: claims, Audiences: provisioner.NewAudiences(cfg.DNSNames),
 		Home: o.Home, AllowGetHostByName: cfg.Signet != nil && cfg.Signet.AllowGetHostByName, Webhooks: webhook.NewEnv(nil, nil)}
+	j.home, j.shared = o.Home, env.Templates
 	silent := &Server{o: Options{Log: slog.New(slog.NewTextHandler(io.Discard, nil))}}
 	j.list, err = silent.openProvisioners(cfg.Authority.Provisioners, env)
 	return err

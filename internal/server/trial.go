@@ -97,7 +97,10 @@ func (w *trial) shape() (*issue.Profile, error) {
 	if err != nil {
 		return nil, err
 	}
-	place := issue.TemplatePlace{Name: w.t.File}
+	place := issue.TemplatePlace{Name: w.t.File, Home: w.home, Named: w.shared.X509}
+	if w.t.SSH != "" {
+		place.Named = w.shared.SSH
+	}
 	c := w.configured()
 	c.Template, c.TemplateRef, c.TemplateFile, c.TemplateSHA256 = "", "", path, ""
 	if w.t.SSH != "" {
