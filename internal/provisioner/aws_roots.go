@@ -4,7 +4,6 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	_ "embed"
-	"encoding/pem"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -83,36 +82,23 @@ func (a *AWS) openRoots(home string) ([]iidRoot, error) {
 // ParseIIDRoots reads the certificates that verify identity documents, some of which have
 // only 1024 bits.
 func ParseIIDRoots(bundle []byte) ([]*x509.Certificate, error) {
-	var roots []*x509.Certificate
-	for rest := bundle; ; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			break
-		}
-		n := len(roots) + 1
-		if block.Type != "CERTIFICATE" {
-			return nil, fault.New(fault.Invalid, "block %d is a %s, not a certificate", n, block.Type)
-		}
-		c, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, fault.Wrap(err, fault.Invalid, "certificate %d cannot be read", n)
-		}
+	roots, err := readAnchors(bundle, func(n int, c *x509.Certificate) error {
 		key, ok := c.PublicKey.(*rsa.PublicKey)
 		if !ok {
-			return nil, fault.New(fault.Invalid, "certificate %d has no RSA key; of each region take the one for the base64-encoded signature, called RSA", n)
+			return fault.New(fault.Invalid, "certificate %d has no RSA key; of each region take the one for the base64-encoded signature, called RSA", n)
 		}
 		if bits := key.N.BitLen(); bits < 1024 {
-			return nil, fault.New(fault.Invalid, "certificate %d has an RSA key of %d bits, which proves nothing", n, bits)
+			return fault.New(fault.Invalid, "certificate %d has an RSA key of %d bits, which proves nothing", n, bits)
 		}
 		if err := issue.CheckCost(key); err != nil {
-			return nil, fmt.Errorf("certificate %d: %w", n, err)
+			return fmt.Errorf("certificate %d: %w", n, err)
 		}
-		roots = append(roots, c)
-	}
-	if len(roots) == 0 {
+		return nil
+	})
+	if err == nil && len(roots) == 0 {
 		return nil, fault.New(fault.Invalid, "there is no certificate in it, PEM is expected")
 	}
-	return roots, nil
+	return roots, err
 }
 
 // signed checks that Amazon signed the document, then what region it names, then that the

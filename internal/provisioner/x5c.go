@@ -68,13 +68,29 @@ func openX5C(p *Provisioner, env *Env) error {
 // that may sign certificates. An anchor that is none would let its holder vouch for anything
 // that libraries forget to check, so it is refused here.
 func ParseRoots(bundle []byte) ([]*x509.Certificate, error) {
-	var roots []*x509.Certificate
+	roots, err := readAnchors(bundle, func(n int, c *x509.Certificate) error {
+		// Without the key usage extension a CA may sign everything (RFC 5280, Section 4.2.1.3).
+		if !c.BasicConstraintsValid || !c.IsCA || c.KeyUsage != 0 && c.KeyUsage&x509.KeyUsageCertSign == 0 {
+			return fault.New(fault.Invalid, "certificate %d, of %q, is not that of a CA that may sign certificates", n, c.Subject)
+		}
+		return nil
+	})
+	if err == nil && len(roots) == 0 {
+		return nil, fault.New(fault.Invalid, "there is no certificate; put the PEM of the root there, in base64")
+	}
+	return roots, err
+}
+
+// readAnchors reads PEM in which every block is a certificate, and has each looked at; n is
+// its place, counted from 1. Without any block there are none.
+func readAnchors(bundle []byte, check func(n int, c *x509.Certificate) error) ([]*x509.Certificate, error) {
+	var all []*x509.Certificate
 	for rest := bundle; ; {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {
-			break
+			return all, nil
 		}
-		n := len(roots) + 1
+		n := len(all) + 1
 		if block.Type != "CERTIFICATE" {
 			return nil, fault.New(fault.Invalid, "block %d is a %s, not a certificate", n, block.Type)
 		}
@@ -82,16 +98,11 @@ func ParseRoots(bundle []byte) ([]*x509.Certificate, error) {
 		if err != nil {
 			return nil, fault.Wrap(err, fault.Invalid, "certificate %d cannot be read", n)
 		}
-		// Without the key usage extension a CA may sign everything (RFC 5280, Section 4.2.1.3).
-		if !c.BasicConstraintsValid || !c.IsCA || c.KeyUsage != 0 && c.KeyUsage&x509.KeyUsageCertSign == 0 {
-			return nil, fault.New(fault.Invalid, "certificate %d, of %q, is not that of a CA that may sign certificates", n, c.Subject)
+		if err := check(n, c); err != nil {
+			return nil, err
 		}
-		roots = append(roots, c)
+		all = append(all, c)
 	}
-	if len(roots) == 0 {
-		return nil, fault.New(fault.Invalid, "there is no certificate; put the PEM of the root there, in base64")
-	}
-	return roots, nil
 }
 
 // TokenID is the fragment of a token's audience that selects this provisioner.
