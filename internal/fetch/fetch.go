@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"sync"
 	"time"
 
 	"github.com/signet-ca/signet/internal/fault"
@@ -53,7 +54,7 @@ type Hop struct {
 
 // Client makes calls within its bounds. Any number of goroutines may use it at once.
 type Client struct {
-	http *http.Client
+	http func() *http.Client // made at the first call: most clients of a server never make one, and roots cost time and memory
 	o    Options
 }
 
@@ -70,9 +71,15 @@ func New(o Options) *Client {
 	} else if o.Proxy == nil && o.Reach == Anywhere {
 		o.Proxy = http.ProxyFromEnvironment
 	}
-	dialer := &Dialer{Timeout: min(o.Timeout, defaultTimeout), Reach: o.Reach, Networks: o.Networks, Resolve: o.Resolve}
 	c := &Client{o: o}
-	c.http = &http.Client{
+	c.http = sync.OnceValue(c.open)
+	return c
+}
+
+func (c *Client) open() *http.Client {
+	o := &c.o
+	dialer := &Dialer{Timeout: min(o.Timeout, defaultTimeout), Reach: o.Reach, Networks: o.Networks, Resolve: o.Resolve}
+	return &http.Client{
 		Timeout:       o.Timeout,
 		CheckRedirect: c.checkRedirect,
 		Transport: &http.Transport{
@@ -82,7 +89,6 @@ func New(o Options) *Client {
 			DisableKeepAlives: o.Fresh, DisableCompression: o.Fresh,
 		},
 	}
-	return c
 }
 
 func (o *Options) tls() *tls.Config {
@@ -158,7 +164,7 @@ func (c *Client) Do(ctx context.Context, r *Request) (*Answer, error) {
 	if req.Header.Get("User-Agent") == "" {
 		req.Header.Set("User-Agent", "signet")
 	}
-	res, err := c.http.Do(req)
+	res, err := c.http().Do(req)
 	if broken, ok := errors.AsType[*url.Error](err); ok {
 		return nil, fmt.Errorf("call %s: %w", req.URL.Host, broken.Err) // without the query, which may hold secrets
 	}

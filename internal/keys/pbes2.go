@@ -181,6 +181,9 @@ func (p pbes2Params) pbkdf2(keyLen int) (func([]byte) ([]byte, error), error) {
 		function = prfs[i]
 	}
 	return func(password []byte) ([]byte, error) {
+		if function.oid.Equal(oidHMACWithSHA256) {
+			return stretch(password, kdf.Salt, kdf.Iterations, keyLen)
+		}
 		return pbkdf2.Key(function.new, string(password), kdf.Salt, kdf.Iterations, keyLen)
 	}, nil
 }
@@ -228,7 +231,7 @@ func MarshalEncrypted(key crypto.PrivateKey, password []byte) ([]byte, error) {
 	salt, iv := make([]byte, 16), make([]byte, aes.BlockSize)
 	_, _ = rand.Read(salt) // never fails
 	_, _ = rand.Read(iv)
-	secret, err := pbkdf2.Key(sha256.New, string(password), salt, pbkdf2Iterations, 32)
+	secret, err := stretch(password, salt, pbkdf2Iterations, 32)
 	if err != nil {
 		return nil, fault.Wrap(err, fault.Invalid, "no key can be derived from the password")
 	}

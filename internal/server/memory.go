@@ -15,8 +15,9 @@ const leastHeap = 24 << 20
 const mostPercent = 300
 
 // tendHeap sets the pace and gives back what the start needed. An operator who set GOGC or
-// GOMEMLIMIT has decided otherwise.
+// GOMEMLIMIT has decided otherwise about the pace.
 func tendHeap(getenv func(string) string) {
+	defer forgetStart()
 	if getenv("GOGC") != "" || getenv("GOMEMLIMIT") != "" {
 		return
 	}
