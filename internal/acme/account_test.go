@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/signet-ca/signet/internal/ca"
 	"github.com/signet-ca/signet/internal/store"
 )
 
@@ -230,10 +231,17 @@ func (w *world) eabKey(provisionerID, policy string) (id string, secret []byte) 
 	if policy != "" {
 		k.Policy = []byte(policy)
 	}
+	secret = k.Secret
+	k.Secret = w.ca.Office.State().Vault.Seal(secret, ca.SealedKey(k))
+	w.addKey(k)
+	return k.ID, secret
+}
+
+func (w *world) addKey(k *store.ACMEKey) {
+	w.t.Helper()
 	if err := w.ca.Store.Update(w.t.Context(), func(tx *store.Tx) error { return tx.AddACMEKey(k) }); err != nil {
 		w.t.Fatal(err)
 	}
-	return k.ID, k.Secret
 }
 
 // External account binding: what vouches for an account and what does not.

@@ -218,7 +218,7 @@ func (d *Door) signed(to *route) http.HandlerFunc {
 
 // fresh gives the answer its nonce and the headers that every answer has.
 func (q *request) fresh() error {
-	nonce, err := q.nonces.make(q.ctx, q.now)
+	nonce, err := q.nonces.make(q.ctx, q.state.Vault, q.now)
 	if err != nil {
 		return err
 	}
@@ -244,7 +244,7 @@ func (q *request) authenticate(to *route) error {
 	if q.body, err = parseSigned(body); err != nil {
 		return err
 	}
-	if q.nonce, err = q.nonces.use(q.ctx, q.body.header.Nonce, q.now); err != nil {
+	if q.nonce, err = q.nonces.use(q.ctx, q.state.Vault, q.body.header.Nonce, q.now); err != nil {
 		return err
 	}
 	if err := q.checkURL(q.body.header.URL); err != nil {

@@ -82,6 +82,11 @@ func (q *request) eabKey(id string) (*store.ACMEKey, error) {
 	case k.AccountID != "" || len(k.Secret) == 0:
 		return nil, unauthorized("the external account binding key has been used for an account already; each is good for one")
 	}
+	if k.Secret, err = q.state.Vault.Open(k.Secret, ca.SealedKey(k)); err != nil {
+		q.log.ErrorContext(q.ctx, "external account binding key cannot be opened", "act", "acme.account", "subject", k.ID, "err", err)
+		return nil, &problem{Type: "serverInternal", Status: http.StatusInternalServerError,
+			Detail: "the CA cannot open the external account binding key " + k.ID + "; its operator finds the reason in the server's log, or makes you another key"}
+	}
 	return k, nil
 }
 

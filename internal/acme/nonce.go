@@ -9,9 +9,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"sync"
 	"time"
 
+	"github.com/signet-ca/signet/internal/keys"
 	"github.com/signet-ca/signet/internal/store"
 )
 
@@ -19,12 +22,14 @@ import (
 //
 //	version (1) ‖ day of its key (2) ‖ Unix seconds (5) ‖ random (11) ‖ HMAC-SHA256, truncated (16)
 //
-// The keys are in the store, one for each day, so that every server knows those of the
-// others. A nonce is used up twice: in the memory of the process, at once and whatever it
+// The key is derived from the secret of the CA for each day, so that every server knows it
+// and the store does not (version 2). A CA that has no secret at hand keeps a key for each
+// day in the store (version 1), as releases before did. A nonce is used up twice: in the memory of the process, at once and whatever it
 // is used for; and in the store, in the commit of what it changes. A request that changes
 // nothing may so be repeated on another server, and does no harm there.
 const (
-	nonceVersion = 1
+	nonceStored  = 1 // version whose key is in the store
+	nonceDerived = 2
 	nonceBody    = 1 + 2 + 5 + 11
 	nonceMAC     = 16
 	nonceLife    = time.Hour
@@ -36,8 +41,10 @@ type nonces struct {
 	store *store.Store
 
 	mu       sync.Mutex
-	keys     map[int64][]byte // by day
-	looked   time.Time        // when the store was last asked for a key we lack
+	keys     map[int64][]byte // of the store, by day
+	vault    *keys.Vault      // that derived is from
+	derived  map[int64][][]byte
+	looked   time.Time // when the store was last asked for a key we lack
 	used     map[nonceID]struct{}
 	earlier  map[nonceID]struct{} // those before that, which may be forgotten next
 	since    time.Time            // when used began
@@ -60,19 +67,40 @@ func newNonces(s *store.Store) *nonces {
 func dayOf(t time.Time) int64 { return t.Unix() / 86400 }
 
 // make gives a new nonce.
-func (n *nonces) make(ctx context.Context, now time.Time) (string, error) {
+func (n *nonces) make(ctx context.Context, v *keys.Vault, now time.Time) (string, error) {
 	day := dayOf(now)
-	key, err := n.todaysKey(ctx, day)
-	if err != nil {
-		return "", err
-	}
 	var raw [nonceBody + nonceMAC]byte
-	raw[0] = nonceVersion
+	var key []byte
+	if derived := n.derive(v, day); len(derived) > 0 {
+		raw[0], key = nonceDerived, derived[0]
+	} else {
+		var err error
+		raw[0] = nonceStored
+		if key, err = n.todaysKey(ctx, day); err != nil {
+			return "", err
+		}
+	}
 	binary.BigEndian.PutUint16(raw[1:], uint16(day))
 	putSeconds(raw[3:8], now.Unix())
 	_, _ = rand.Read(raw[8:nonceBody]) // crypto/rand never fails
 	copy(raw[nonceBody:], nonceSum(key, raw[:nonceBody]))
 	return base64.RawURLEncoding.EncodeToString(raw[:]), nil
+}
+
+// derive gives the keys of a day: the first one makes nonces, all of them check. There are
+// several after the secret of the CA has changed.
+func (n *nonces) derive(v *keys.Vault, day int64) [][]byte {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.vault != v || n.derived == nil || len(n.derived) > 4 {
+		n.vault, n.derived = v, map[int64][][]byte{}
+	}
+	all, have := n.derived[day]
+	if !have {
+		all = v.Derive("ACME nonces of day " + strconv.FormatInt(day, 10))
+		n.derived[day] = all
+	}
+	return all
 }
 
 func putSeconds(to []byte, s int64) {
@@ -88,12 +116,12 @@ func nonceSum(key, body []byte) []byte {
 
 // use uses a nonce up. Whatever is wrong with it is a badNonce, so that clients come back
 // with the one in the answer.
-func (n *nonces) use(ctx context.Context, text *string, now time.Time) (*usedNonce, error) {
+func (n *nonces) use(ctx context.Context, v *keys.Vault, text *string, now time.Time) (*usedNonce, error) {
 	if text == nil || *text == "" {
 		return nil, badNonce("the protected header has no nonce")
 	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(*text)
-	if err != nil || len(raw) != nonceBody+nonceMAC || raw[0] != nonceVersion {
+	if err != nil || len(raw) != nonceBody+nonceMAC || raw[0] != nonceStored && raw[0] != nonceDerived {
 		return nil, badNonce("the nonce is not one of this CA")
 	}
 	made := time.Unix(int64(raw[3])<<32|int64(binary.BigEndian.Uint32(raw[4:])), 0)
@@ -105,11 +133,17 @@ func (n *nonces) use(ctx context.Context, text *string, now time.Time) (*usedNon
 	if uint16(day) != binary.BigEndian.Uint16(raw[1:]) {
 		return nil, badNonce("the nonce is not one of this CA")
 	}
-	key, err := n.key(ctx, day, now)
-	if err != nil {
-		return nil, err
+	candidates := n.derive(v, day)
+	if raw[0] == nonceStored {
+		key, err := n.key(ctx, day, now)
+		if err != nil {
+			return nil, err
+		}
+		candidates = [][]byte{key}
 	}
-	if key == nil || !hmac.Equal(nonceSum(key, raw[:nonceBody]), raw[nonceBody:]) {
+	if !slices.ContainsFunc(candidates, func(key []byte) bool {
+		return key != nil && hmac.Equal(nonceSum(key, raw[:nonceBody]), raw[nonceBody:])
+	}) {
 		return nil, badNonce("the nonce is not one of this CA")
 	}
 	if !n.remember(nonceID(raw[8:nonceBody]), made, now) {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/signet-ca/signet/internal/issue"
+	"github.com/signet-ca/signet/internal/keys"
 	"github.com/signet-ca/signet/internal/provisioner"
 	"github.com/signet-ca/signet/internal/store"
 )
@@ -26,6 +27,7 @@ type CA struct {
 	started    time.Time // kept across reloads: tokens made before one stay good
 	state      atomic.Pointer[State]
 	observe    func(Event)
+	sealKick   chan struct{} // asks for secrets to be sealed anew
 	crlKick    chan struct{} // asks the publisher for a fresh revocation list
 	publishing sync.Mutex    // one revocation list at a time
 }
@@ -48,6 +50,7 @@ type State struct {
 	Hidden       bool                 // do not show the provisioners to strangers
 	DNSNames     []string             // of the CA's own server certificate
 	CommonName   string               // of the CA's own server certificate
+	Vault        *keys.Vault          // seals secrets in the database; nil: nothing does
 }
 
 // Unrecorded says what becomes of a renewal whose certificate has no record. The zero value
@@ -78,7 +81,7 @@ type Options struct {
 
 // New makes a CA on a store with its first state.
 func New(o Options, first *State) *CA {
-	c := &CA{store: o.Store, log: o.Log, started: o.Started, observe: o.Observe, crlKick: make(chan struct{}, 1)}
+	c := &CA{store: o.Store, log: o.Log, started: o.Started, observe: o.Observe, crlKick: make(chan struct{}, 1), sealKick: make(chan struct{}, 1)}
 	if c.observe == nil {
 		c.observe = func(Event) {}
 	}
@@ -88,8 +91,13 @@ func New(o Options, first *State) *CA {
 
 // Swap replaces the state at once. Requests under way finish on the old one.
 func (c *CA) Swap(next *State) {
+	next.Vault = next.Vault.Also(c.state.Load().Vault) // other servers may still seal as before
 	c.state.Store(next)
 	c.kickCRL()
+	select {
+	case c.sealKick <- struct{}{}:
+	default:
+	}
 }
 
 // State is the current snapshot.

@@ -31,6 +31,7 @@ func (c *CA) Maintain(ctx context.Context) {
 	defer jobs.Wait()
 	jobs.Go(func() { c.keepSwept(ctx) })
 	jobs.Go(func() { c.followRevocations(ctx) })
+	jobs.Go(func() { c.keepSealed(ctx) })
 	publish := time.NewTimer(0)
 	defer publish.Stop()
 	for {

@@ -13,7 +13,9 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/signet-ca/signet/internal/ca"
 	"github.com/signet-ca/signet/internal/config"
+	"github.com/signet-ca/signet/internal/keys"
 	"github.com/signet-ca/signet/internal/policy"
 	"github.com/signet-ca/signet/internal/provisioner"
 	"github.com/signet-ca/signet/internal/store"
@@ -87,6 +89,23 @@ func (f *eabFlags) with(ctx context.Context, env *Env, name string, work func(s 
 	return f.records.with(ctx, env, func(s *store.Store) error { return work(s, id) })
 }
 
+// vault is what the CA seals secrets with. Its key is opened if it has to be.
+func (f *eabFlags) vault(ctx context.Context, env *Env, passwordFile string) (*keys.Vault, error) {
+	cfg, _, err := config.Options{Home: env.Home.Path()}.Read(cmp.Or(f.records.caConfig, env.Home.CAConfig()))
+	if err != nil {
+		return nil, err
+	}
+	pw := env.password(ctx, passwordFile, "password-file")
+	if passwordFile == "" {
+		pw = cfg.KeyPassword(pw)
+	}
+	v, warning, err := cfg.OpenVault(pw)
+	if warning != nil {
+		env.Warn("%v", warning)
+	}
+	return v, err
+}
+
 func (f *eabFlags) provisionerID(env *Env, name string) (string, error) {
 	file := cmp.Or(f.records.caConfig, env.Home.CAConfig())
 	cfg, _, err := config.Options{Home: env.Home.Path()}.Read(file)
@@ -150,18 +169,25 @@ func (n *eabNames) policy() ([]byte, error) {
 func caACMEEABAdd() *command {
 	var f eabFlags
 	var names eabNames
+	var passwordFile string
 	return &command{
 		short: "make an external account binding key",
 		long: `Makes a key by which one new ACME account is vouched for (RFC 8555, Section 7.3.4), and prints it once. The
 			client gets key ID and key. Rules about names bind the account for good, besides those of the provisioner.
 
-			The command works on the CA's machine, on its database; the server takes the key at once.`,
+			The command works on the CA's machine, on its database; the server takes the key at once. The database holds
+			the key sealed, by signet.databaseSecret of the configuration or, without it, by the key of the issuing
+			certificate, whose password is needed then.`,
 		args: []arg{need("provisioner", "name of the ACME provisioner"), may("reference", "your own name for the key, unique for the provisioner")},
 		examples: []example{
 			{"Make a key for the web team", "signet ca acme eab add acme web-team"},
 			{"Make one that is good for some names alone", `signet ca acme eab add acme web-team --allow-dns "**.web.internal" --allow-ip 10.1.0.0/16`},
 		},
-		flags:  func(fs *flags) { f.register(fs); names.register(fs) },
+		flags: func(fs *flags) {
+			f.register(fs)
+			names.register(fs)
+			fs.String(&passwordFile, "password-file", "file", "read the password of the key of the issuing certificate from `file`")
+		},
 		result: &eabResult{},
 		run: func(ctx context.Context, env *Env, args []string) (any, error) {
 			rules, err := names.policy()
@@ -176,9 +202,15 @@ func caACMEEABAdd() *command {
 			if len(k.Reference) > 255 {
 				return nil, errors.New("the reference is longer than 255 bytes")
 			}
+			secret := k.Secret
 			err = f.with(ctx, env, args[0], func(s *store.Store, provisionerID string) error {
 				k.ProvisionerID = provisionerID
-				err := s.Update(ctx, func(tx *store.Tx) error {
+				v, err := f.vault(ctx, env, passwordFile)
+				if err != nil {
+					return err
+				}
+				k.Secret = v.Seal(secret, ca.SealedKey(k))
+				err = s.Update(ctx, func(tx *store.Tx) error {
 					if err := tx.AddACMEKey(k); err != nil {
 						return err
 					}
@@ -193,7 +225,7 @@ func caACMEEABAdd() *command {
 				return nil, err
 			}
 			r := eabShown(args[0], k)
-			r.Key = base64.RawURLEncoding.EncodeToString(k.Secret)
+			r.Key = base64.RawURLEncoding.EncodeToString(secret)
 			return &r, nil
 		},
 	}

@@ -140,6 +140,17 @@ func (c *Config) checkSecrets() {
 	if err := c.Password.Check(); err != nil {
 		c.source.complain("password", "password: %v", err)
 	}
+	if c.Signet == nil {
+		return
+	}
+	if err := c.Signet.DatabaseSecret.Check(); err != nil {
+		c.source.complain("signet.databaseSecret", "signet.databaseSecret: %v", err)
+	}
+	for i, secret := range c.Signet.PreviousDatabaseSecrets {
+		if err := secret.Check(); err != nil {
+			c.source.complain(element("signet.previousDatabaseSecrets", i), "signet.previousDatabaseSecrets: %v", err)
+		}
+	}
 }
 
 func (c *Config) checkKMS() {
@@ -345,6 +356,9 @@ func (c *Config) holdsSecret() bool {
 		if p != nil && p.SpellsSecret() {
 			return true
 		}
+	}
+	if s := c.Signet; s != nil && (s.DatabaseSecret.Spelled() || slices.ContainsFunc(s.PreviousDatabaseSecrets, Secret.Spelled)) {
+		return true
 	}
 	return c.Password.Spelled() || server && c.DB.DataSource.Spelled() || c.KMS != nil && (c.KMS.Pin.Spelled() || c.KMS.ManagementKey.Spelled())
 }

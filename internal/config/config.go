@@ -48,6 +48,9 @@ type Signet struct {
 	HideProvisioners   bool `json:"hideProvisioners,omitempty" help:"show the provisioners and their encrypted keys to nobody but those who show a certificate of this CA; others need a token made elsewhere"`
 	TrustAnchors       bool `json:"trustAnchors,omitempty" help:"the roots may be certificates that are not self-signed, without a warning"`
 
+	DatabaseSecret          Secret   `json:"databaseSecret,omitempty" help:"what seals secrets that stand in the database, at least 16 characters, the same on all servers that share it; without it the key of the issuing certificate does"`
+	PreviousDatabaseSecrets []Secret `json:"previousDatabaseSecrets,omitempty" help:"earlier values of databaseSecret, which still open what they sealed"`
+
 	Retention *Retention `json:"retention,omitempty" help:"how long records are kept that nothing needs any more; without it for ever"`
 }
 

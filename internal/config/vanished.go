@@ -16,6 +16,7 @@ func Vanished(before, after *Config) []string {
 		}
 	}
 	check("signet", before.Signet != nil, after.Signet != nil)
+	check("signet.databaseSecret", before.Signet != nil && before.Signet.DatabaseSecret != "", after.Signet != nil && after.Signet.DatabaseSecret != "")
 	check("authority.renewUnrecorded", before.Authority.RenewUnrecorded != "extension", after.Authority.RenewUnrecorded != "extension")
 	check("authority.previousIssuers", len(before.Authority.PreviousIssuers) > 0, len(after.Authority.PreviousIssuers) > 0)
 	now := map[string]*provisioner.Provisioner{}

@@ -176,8 +176,15 @@ func (s *Server) newState(l *loaded) (*ca.State, error) {
 	if err != nil {
 		return nil, err
 	}
+	vault, warning, err := cfg.Vault(pki.Signer)
+	if err != nil {
+		return nil, err
+	}
+	if warning != nil {
+		s.o.Log.Warn("configuration", "warning", warning.Error())
+	}
 	return &ca.State{
-		Roots: pki.Roots, Federated: pki.Federated, Issuer: issuer, Previous: pki.Previous,
+		Vault: vault, Roots: pki.Roots, Federated: pki.Federated, Issuer: issuer, Previous: pki.Previous,
 		Authority: authority, Provisioners: list, Audiences: audiences, Claims: claims,
 		Unrecorded: map[string]ca.Unrecorded{"never": ca.UnrecordedNever, "always": ca.UnrecordedAlways}[cfg.Authority.RenewUnrecorded],
 		SSH:        sshState, CRL: crlSettings(cfg), Retention: retention(cfg), Hidden: cfg.Signet != nil && cfg.Signet.HideProvisioners, DNSNames: cfg.DNSNames, CommonName: cfg.CommonName,

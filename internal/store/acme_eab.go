@@ -13,7 +13,7 @@ type ACMEKey struct {
 	ID            string
 	ProvisionerID string
 	Reference     string // the operator's name for it; "" is none
-	Secret        []byte // nil once it is used up
+	Secret        []byte // sealed; nil once it is used up
 	Policy        []byte // names that its account may ask for, JSON; nil: no rules
 	AccountID     string // that it was used for; "": none yet
 
@@ -63,6 +63,17 @@ func (tx *Tx) ACMEKeys(provisionerID, after string, limit int) ([]*ACMEKey, erro
 // ACMEKeyByReference finds a key of a provisioner by the operator's name for it.
 func (tx *Tx) ACMEKeyByReference(provisionerID, reference string) ([]*ACMEKey, error) {
 	return tx.acmeKeys("provisioner_id = ? AND reference = ? ORDER BY id", provisionerID, reference)
+}
+
+// UnusedACMEKeys lists the keys of all provisioners that nobody has used, from behind an ID on.
+func (tx *Tx) UnusedACMEKeys(after string, limit int) ([]*ACMEKey, error) {
+	return tx.acmeKeys("id > ? AND account_id = '' AND secret IS NOT NULL ORDER BY id LIMIT ?", after, limit)
+}
+
+// ResealACMEKey writes the secret of an unused key sealed in another way; ErrStale if the key
+// has changed.
+func (tx *Tx) ResealACMEKey(k *ACMEKey, sealed []byte) error {
+	return tx.expect("seal ACME key", "UPDATE acme_eab_keys SET secret = ? WHERE id = ? AND account_id = '' AND secret = ?", sealed, k.ID, k.Secret)
 }
 
 func (tx *Tx) acmeKeys(where string, args ...any) (all []*ACMEKey, err error) {

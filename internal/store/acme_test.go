@@ -23,10 +23,10 @@ func acmeAccount(n int) *store.ACMEAccount {
 }
 
 func acmeRows(n int, account string) (*store.ACMEOrder, *store.ACMEAuthz) {
-	id := fmt.Sprintf("order%d", n)
+	id := fmt.Sprintf("%09dorder", n) // IDs begin with the time
 	o := &store.ACMEOrder{ID: id, AccountID: account, ProvisionerID: "acme/acme", Status: store.ACMEPending,
-		Identifiers: []store.ACMEIdentifier{{Type: "dns", Value: "a.example"}}, Authorizations: []string{"authz" + id}, CreatedAt: at(0), ExpiresAt: at(100), RemoveAt: at(200), NotAfter: at(50)}
-	a := &store.ACMEAuthz{ID: "authz" + id, AccountID: account, ProvisionerID: "acme/acme", OrderID: id, Type: "dns", Value: "a.example", Wildcard: true,
+		Identifiers: []store.ACMEIdentifier{{Type: "dns", Value: "a.example"}}, Authorizations: []string{id + "authz"}, CreatedAt: at(0), ExpiresAt: at(100), RemoveAt: at(200), NotAfter: at(50)}
+	a := &store.ACMEAuthz{ID: id + "authz", AccountID: account, ProvisionerID: "acme/acme", OrderID: id, Type: "dns", Value: "a.example", Wildcard: true,
 		Status: "pending", Challenges: []store.ACMEChallenge{{ID: "c1", Type: "http-01", Token: "t", Status: "pending"}}, CreatedAt: at(0), ExpiresAt: at(100)}
 	return o, a
 }
@@ -163,7 +163,9 @@ func TestACMESweep(t *testing.T) {
 	for _, b := range shared() {
 		t.Run(b.name, func(t *testing.T) {
 			s := open(t, b.fresh(t))
+			filling := time.Now()
 			fillACME(t, s, n)
+			filled := time.Since(filling)
 			swept := make(chan error, 1)
 			var removed int64
 			began := time.Now()
@@ -190,7 +192,7 @@ func TestACMESweep(t *testing.T) {
 				longest = max(longest, time.Since(start))
 				made++
 			}
-			t.Logf("%s: %d rows removed in %v; %d orders made meanwhile, the slowest in %v", b.name, removed, time.Since(began), made, longest)
+			t.Logf("%s: %d rows written in %v and removed in %v; %d orders made meanwhile, the slowest in %v", b.name, 3*n, filled, time.Since(began), made, longest)
 			if removed != int64(3*n) {
 				t.Errorf("%d rows removed, want %d", removed, 3*n)
 			}
@@ -220,7 +222,7 @@ func fillACME(t *testing.T, s *store.Store, n int) {
 				err := s.Update(t.Context(), func(tx *store.Tx) error {
 					for i := from; i < min(from+each, n); i++ {
 						o, z := acmeRows(i, "old")
-						if err := errors.Join(tx.AddACMEOrder(o, []*store.ACMEAuthz{z}), tx.UseACMENonce(at(-100_000), fmt.Sprint(i))); err != nil {
+						if err := errors.Join(tx.AddACMEOrder(o, []*store.ACMEAuthz{z}), tx.UseACMENonce(at(int64(i/100-1_000_000)), fmt.Sprint(i))); err != nil {
 							return err
 						}
 					}

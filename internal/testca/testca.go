@@ -29,6 +29,7 @@ import (
 	"github.com/signet-ca/signet/internal/api"
 	"github.com/signet-ca/signet/internal/ca"
 	"github.com/signet-ca/signet/internal/issue"
+	"github.com/signet-ca/signet/internal/keys"
 	"github.com/signet-ca/signet/internal/provisioner"
 	"github.com/signet-ca/signet/internal/store"
 	"github.com/signet-ca/signet/internal/webhook"
@@ -107,12 +108,15 @@ func (c *CA) In(t testing.TB) *CA {
 	return &seen
 }
 
+// File is where the database of a durable CA is.
+func (c *CA) File() string { return c.file }
+
 // Sibling is another server of the same CA, on the same database, which must be a durable one.
-func (c *CA) Sibling() *CA {
+func (c *CA) Sibling(bend ...func(*Setup)) *CA {
 	c.t.Helper()
 	s := *c
 	s.openStore()
-	s.Office = ca.New(ca.Options{Store: s.Store, Log: s.Logger(), Started: s.setup.Started, Observe: s.setup.Observe}, s.NewState())
+	s.Office = ca.New(ca.Options{Store: s.Store, Log: s.Logger(), Started: s.setup.Started, Observe: s.setup.Observe}, s.NewState(bend...))
 	s.server = sync.OnceValue(s.serve)
 	return &s
 }
@@ -216,7 +220,12 @@ func (c *CA) NewState(bend ...func(*Setup)) *ca.State {
 		Roots: []*x509.Certificate{c.Root}, Revoked: func(ctx context.Context, chain []*x509.Certificate) error { return c.Office.RefuseRevoked(ctx, chain) },
 		Webhooks: webhook.NewEnv([]*x509.Certificate{c.Root}, func(ctx context.Context) (*tls.Certificate, error) { return c.Office.OwnCertificate(ctx) })}
 	half := c.sshHalf(&s, env)
+	vault, err := keys.NewVault(keys.Material(c.IntermediateKey))
+	if err != nil {
+		c.t.Fatal(err)
+	}
 	state := &ca.State{
+		Vault: vault,
 		Roots: []*x509.Certificate{c.Root}, Issuer: issuer, Authority: authority, Audiences: env.Audiences,
 		Provisioners: c.provisioners(&s, env), Claims: claims, CRL: s.CRL,
 		DNSNames: s.DNSNames, CommonName: "Test Online CA", SSH: half,
