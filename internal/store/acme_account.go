@@ -100,8 +100,12 @@ func (tx *Tx) RekeyACMEAccount(a *ACMEAccount, thumbprint string, der []byte) er
 }
 
 // expect runs a change of one row that names the state it expects; ErrStale if the row is
-// in another.
+// in another. The last arguments say which row.
 func (tx *Tx) expect(act, query string, args ...any) error {
+	if rec := tx.recording; rec != nil {
+		rec.changes = append(rec.changes, expected{query, args})
+		return nil
+	}
 	n, err := tx.exec(query, args...)
 	if err == nil && n == 0 {
 		err = ErrStale

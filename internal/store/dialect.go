@@ -37,6 +37,10 @@ type dialect struct {
 	words     func(error) string // what to tell a caller; "" for our own mistakes
 	advice    func(error) string // what to tell the operator at start; "" for nothing special
 
+	// pipeline begins a transaction and runs statements in it, all in one round trip: errConflict
+	// if one does not touch, or find, as many rows as it has to. nil: the driver can't.
+	pipeline func(ctx context.Context, conn *sql.Conn, list []statement, texts []string) error
+
 	// exclusive keeps other servers out while the schema is changed.
 	exclusive func(ctx context.Context, db *sql.DB) (release func() error, err error)
 }

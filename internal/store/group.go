@@ -148,7 +148,7 @@ type writer struct {
 
 	careful bool   // this group had a conflict
 	rows    []*row // buffers
-	args    []any
+	todo    []statement
 }
 
 func newWriter(s *Store) *writer { return &writer{store: s, stopped: make(chan struct{})} }
@@ -244,13 +244,11 @@ func (w *writer) try(group []*pending) (err error, sent bool) {
 			return err, false
 		}
 	}
-	if err = w.session.command(ctx, w.store.dialect.begin); err == nil {
-		if err = w.changes(ctx, group); err == nil {
-			if err = w.session.command(ctx, "COMMIT"); err == nil {
-				return nil, true
-			}
-			sent = true
+	if err = w.begin(ctx, group); err == nil {
+		if err = w.session.command(ctx, "COMMIT"); err == nil {
+			return nil, true
 		}
+		sent = true
 	}
 	w.rollback(err)
 	return err, sent
@@ -268,18 +266,26 @@ func (w *writer) rollback(cause error) {
 	}
 }
 
-// changes runs the changes of a group. What a change returns is its own affair and kept
-// in p.err; the error returned here is one that spoils the transaction.
-func (w *writer) changes(ctx context.Context, group []*pending) error {
+// begin does all that comes before the commit. What a change returns is its own affair and
+// kept in p.err; the error returned here is one that spoils the transaction.
+func (w *writer) begin(ctx context.Context, group []*pending) error {
+	d := w.store.dialect
 	recorded := make([]*pending, 0, len(group))
 	for _, p := range group {
 		if p.rec != nil {
 			recorded = append(recorded, p)
 		}
 	}
-	if len(recorded) == len(group) && !w.careful {
-		// Conflicts are rare. A savepoint, which costs SQLite a copy of each page it
-		// touches and a server two round trips, is for the second attempt.
+	// Conflicts are rare. A savepoint, which costs SQLite a copy of each page it touches and a
+	// server two round trips, is for the second attempt.
+	plain := len(recorded) == len(group) && !w.careful
+	if plain && d.pipeline != nil {
+		return w.pipelined(ctx, recorded)
+	}
+	if err := w.session.command(ctx, d.begin); err != nil {
+		return err
+	}
+	if plain {
 		return w.addRows(ctx, recorded)
 	}
 	if err := w.addRecorded(ctx, recorded); err != nil {

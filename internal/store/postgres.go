@@ -28,6 +28,7 @@ var postgresDialect = dialect{
 	lost:      postgresLost,
 	words:     func(err error) string { return serverWords(postgresTrouble(err)) },
 	advice:    postgresAdvice,
+	pipeline:  postgresPipeline,
 	exclusive: postgresExclusive,
 	types: map[string]string{
 		"id": "BIGINT", "int": "BIGINT", "text": "TEXT", "blob": "BYTEA",
@@ -122,6 +123,50 @@ func onPostgres(ctx context.Context, cfg *pgx.ConnConfig, name string, do func(*
 		return err
 	}
 	return errors.Join(do(conn), conn.Close(ctx))
+}
+
+// postgresPipeline prepares each statement the first time a connection needs it.
+func postgresPipeline(ctx context.Context, conn *sql.Conn, list []statement, texts []string) error {
+	return conn.Raw(func(driver any) error {
+		c, ok := driver.(*stdlib.Conn)
+		if !ok {
+			return fmt.Errorf("the connection is a %T, not one of pgx", driver)
+		}
+		batch := &pgx.Batch{}
+		batch.Queue("BEGIN")
+		for i := range list {
+			batch.Queue(texts[i], list[i].args...)
+		}
+		results := c.Conn().SendBatch(ctx, batch)
+		return errors.Join(postgresResults(results, list), results.Close())
+	})
+}
+
+func postgresResults(results pgx.BatchResults, list []statement) error {
+	if _, err := results.Exec(); err != nil {
+		return err
+	}
+	for i := range list {
+		one := &list[i]
+		if one.rows == 0 {
+			var found int64
+			if err := results.QueryRow().Scan(&found); err != nil {
+				return fmt.Errorf("look for revocations: %w", err)
+			}
+			if found > 0 {
+				return errConflict
+			}
+			continue
+		}
+		done, err := results.Exec()
+		if err != nil {
+			return fmt.Errorf("write %s: %w", one.what(), err)
+		}
+		if done.RowsAffected() != one.rows {
+			return errConflict
+		}
+	}
+	return nil
 }
 
 // postgresExclusive takes an advisory lock, which a server that dies gives back.

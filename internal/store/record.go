@@ -1,20 +1,23 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
-// Most changes only add rows: an issuance adds a spent proof, a certificate, its names, an
-// audit entry. Such a change is first run by its own caller, in parallel with others,
-// against a Tx that takes the rows down and touches no database. The writer then adds the
+// Most changes only add rows, or change a row that they expect to be in a certain state: an
+// issuance adds a spent proof, a certificate, its names, an audit entry; one by ACME also turns
+// its order valid. Such a change is first run by its own caller, in parallel with others,
+// against a Tx that takes all that down and touches no database. The writer then adds the
 // rows of a whole group with a few statements of many rows each. If one of them exists
-// already, the group is halved until the change that brought it is alone; that one is run
-// again in its turn, as a change that reads is in the first place, and gets its error from
-// the database itself.
+// already, or a row is not in the state that was expected, the group is halved until the change
+// that brought it is alone; that one is run again in its turn, as a change that reads is in the
+// first place, and gets its error from the database itself.
 
 // table is one that rows are added to.
 type table struct {
@@ -74,8 +77,15 @@ func (r *row) size() int {
 // recording is what a change did in the run that touches no database.
 type recording struct {
 	rows      []row
+	changes   []expected
 	unrevoked []subject // certificates that must not be revoked when the rows are added
 	exact     bool      // it did something else than add rows: only a turn of its own tells the outcome
+}
+
+// expected is a change of the one row that is in the state it names.
+type expected struct {
+	query string
+	args  []any
 }
 
 // subject is what a revocation is of.
@@ -94,7 +104,7 @@ func (s *Store) record(ctx context.Context, change func(*Tx) error) (done *recor
 		}
 	}()
 	err := change(&Tx{ctx: ctx, store: s, write: true, recording: rec})
-	if err != nil || rec.exact || len(rec.rows) == 0 {
+	if err != nil || rec.exact || len(rec.rows)+len(rec.changes) == 0 {
 		return nil
 	}
 	return rec
@@ -140,8 +150,40 @@ func (w *writer) addRecorded(ctx context.Context, group []*pending) error {
 	return w.addRecorded(ctx, group[half:])
 }
 
-// addRows writes the rows of a group, table by table.
+// addRows writes what was recorded of a group, table by table, and then the changes.
 func (w *writer) addRows(ctx context.Context, group []*pending) error {
+	list := w.statements(group)
+	defer clear(list) // the buffer must not keep certificates alive
+	for i := range list {
+		if err := w.perform(ctx, &list[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pipelined begins the transaction and does the same, and waits for the server only once.
+func (w *writer) pipelined(ctx context.Context, group []*pending) error {
+	list := w.statements(group)
+	defer clear(list)
+	texts := make([]string, len(list))
+	for i := range list {
+		texts[i] = w.session.text(&list[i])
+	}
+	return w.store.dialect.pipeline(ctx, w.session.conn, list, texts)
+}
+
+// statement is one of those that write a group down.
+type statement struct {
+	query string
+	table *table // rows are added to it; nil: it is one of the other kinds
+	args  []any
+	rows  int64 // that it has to touch; none: it counts some, and must find none
+}
+
+// statements is what writes down what was recorded of a group.
+func (w *writer) statements(group []*pending) []statement {
+	all := w.todo[:0]
 	for _, t := range order {
 		rows := w.rows[:0]
 		for _, p := range group {
@@ -154,22 +196,31 @@ func (w *writer) addRows(ctx context.Context, group []*pending) error {
 		w.rows = rows
 		for len(rows) > 0 {
 			n := chunk(rows)
-			if err := w.addChunk(ctx, t, rows[:n]); err != nil {
-				return err
+			args := make([]any, 0, n*len(t.columns))
+			for _, r := range rows[:n] {
+				args = append(args, r.args...)
 			}
+			all = append(all, statement{"", t, args, int64(n)})
 			rows = rows[n:]
 		}
 		if t == revocationsTable { // those of this group count as well
-			if err := w.lookRevoked(ctx, group); err != nil {
-				return err
-			}
+			all = lookRevoked(all, group)
 		}
 	}
-	return nil
+	first := len(all)
+	for _, p := range group {
+		for _, c := range p.rec.changes {
+			all = append(all, statement{c.query, nil, c.args, 1})
+		}
+	}
+	// Tables are changed in the same order by every server, as rows are added.
+	slices.SortStableFunc(all[first:], func(a, b statement) int { return cmp.Compare(a.query, b.query) })
+	w.todo = all
+	return all
 }
 
 // lookRevoked finds out whether any of the certificates that must not be revoked is.
-func (w *writer) lookRevoked(ctx context.Context, group []*pending) error {
+func lookRevoked(list []statement, group []*pending) []statement {
 	var all []subject
 	for _, p := range group {
 		all = append(all, p.rec.unrevoked...)
@@ -179,25 +230,15 @@ func (w *writer) lookRevoked(ctx context.Context, group []*pending) error {
 		for n*2 <= min(len(all), statementRows) {
 			n *= 2
 		}
-		args := w.args[:0]
+		args := make([]any, 0, 2*n)
 		for _, s := range all[:n] {
 			args = append(args, s.class, s.serial)
 		}
-		w.args = args
-		st, err := w.session.stmt(ctx, "SELECT count(*) FROM revocations WHERE "+strings.Repeat("(class = ? AND serial = ?) OR ", n-1)+"(class = ? AND serial = ?)")
-		if err != nil {
-			return err
-		}
-		var revoked int64
-		if err := st.QueryRowContext(ctx, args...).Scan(&revoked); err != nil {
-			return fmt.Errorf("look for revocations: %w", err)
-		}
-		if revoked > 0 {
-			return errConflict
-		}
+		query := "SELECT count(*) FROM revocations WHERE " + strings.Repeat("(class = ? AND serial = ?) OR ", n-1) + "(class = ? AND serial = ?)"
+		list = append(list, statement{query, nil, args, 0})
 		all = all[n:]
 	}
-	return nil
+	return list
 }
 
 // chunk is how many rows the next statement takes: a power of two, so that few different
@@ -217,28 +258,69 @@ func chunk(rows []*row) int {
 	return power
 }
 
-func (w *writer) addChunk(ctx context.Context, t *table, rows []*row) error {
-	st, err := w.session.insertion(ctx, t, len(rows))
+// perform runs a statement; errConflict if it does not find what it has to.
+func (w *writer) perform(ctx context.Context, one *statement) error {
+	st, err := w.session.prepared(ctx, one)
 	if err != nil {
 		return err
 	}
-	args := w.args[:0]
-	for _, r := range rows {
-		args = append(args, r.args...)
+	if one.rows == 0 {
+		var found int64
+		if err := st.QueryRowContext(ctx, one.args...).Scan(&found); err != nil {
+			return fmt.Errorf("look for revocations: %w", err)
+		}
+		if found > 0 {
+			return errConflict
+		}
+		return nil
 	}
-	w.args = args
-	res, err := st.ExecContext(ctx, args...)
-	clear(args) // the buffer must not keep certificates alive
+	res, err := st.ExecContext(ctx, one.args...)
 	if err != nil {
 		if w.store.dialect.duplicate(err) {
 			return errConflict
 		}
-		return fmt.Errorf("add to %s: %w", t.name, err)
+		return fmt.Errorf("write %s: %w", one.what(), err)
 	}
-	if n, err := res.RowsAffected(); err != nil || n != int64(len(rows)) {
+	if n, err := res.RowsAffected(); err != nil || n != one.rows {
 		return errors.Join(errConflict, err)
 	}
 	return nil
+}
+
+// what says in an error what was written.
+func (one *statement) what() string {
+	if one.table != nil {
+		return "to " + one.table.name
+	}
+	return "a change"
+}
+
+// text is the statement as the server wants it.
+func (ss *session) text(one *statement) string {
+	key := textKey{one.query, one.table, one.rows}
+	s, ok := ss.texts[key]
+	if !ok {
+		if s = one.query; one.table != nil {
+			s = one.table.insert(int(one.rows)) + ss.dialect.skip
+		}
+		s = ss.dialect.bind(s)
+		ss.texts[key] = s
+	}
+	return s
+}
+
+// textKey is all that the text of a statement depends on.
+type textKey struct {
+	query string
+	table *table
+	rows  int64
+}
+
+func (ss *session) prepared(ctx context.Context, one *statement) (*sql.Stmt, error) {
+	if one.table != nil {
+		return ss.insertion(ctx, one.table, int(one.rows))
+	}
+	return ss.stmt(ctx, one.query)
 }
 
 // insertion is the prepared statement that adds so many rows to a table.

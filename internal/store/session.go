@@ -21,6 +21,7 @@ type session struct {
 	stmts   map[string]*sql.Stmt
 
 	insertions map[insertion]*sql.Stmt
+	texts      map[textKey]string // of statements that are prepared by the driver
 
 	lost bool      // the connection is broken and will be replaced
 	used time.Time // when it was last handed back
@@ -31,7 +32,7 @@ func openSession(ctx context.Context, d *dialect, db *sql.DB) (*session, error) 
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
-	return &session{dialect: d, conn: conn, stmts: make(map[string]*sql.Stmt), insertions: make(map[insertion]*sql.Stmt)}, nil
+	return &session{dialect: d, conn: conn, stmts: make(map[string]*sql.Stmt), insertions: make(map[insertion]*sql.Stmt), texts: make(map[textKey]string)}, nil
 }
 
 // stmt prepares a query once. The connection outlives the context that first needed it.
