@@ -8,7 +8,7 @@ import (
 // acme-client is the library of programs in JavaScript.
 func TestNodeACMEClient(t *testing.T) {
 	t.Parallel()
-	s := newSite(t)
+	s := newSite(t, "npm acme-client")
 	script, err := filepath.Abs("testdata/acme-client/story.js")
 	s.check(err)
 	id, secret := s.eab()

@@ -5,7 +5,7 @@ import "testing"
 // acme-tiny is two hundred lines of Python: http-01 for a request that exists already.
 func TestAcmeTiny(t *testing.T) {
 	t.Parallel()
-	s := newSite(t)
+	s := newSite(t, "acme-tiny")
 	www := s.web()
 	s.file("www/.well-known/acme-challenge/keep", "")
 	s.run(nil, "openssl", "genrsa", "-out", "account.key", "2048")

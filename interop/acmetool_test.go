@@ -10,7 +10,7 @@ import (
 // acmetool is Go with a library of its own. It keeps what is wanted, and reconciles.
 func TestAcmetool(t *testing.T) {
 	t.Parallel()
-	s := newSite(t)
+	s := newSite(t, "acmetool")
 	www := s.web()
 	s.program("hooks/dns", s.tellNames()+`
 case $1 in

@@ -40,15 +40,7 @@ func newSolver(s *site) *solver {
 	s.check(err)
 	server := &http.Server{Handler: r}
 	go func() { _ = server.Serve(plain) }()
-	go func() {
-		for {
-			conn, err := secure.Accept()
-			if err != nil {
-				return
-			}
-			go func() { _ = conn.(*tls.Conn).Handshake(); conn.Close() }()
-		}
-	}()
+	go shakeHands(secure)
 	s.Cleanup(func() { server.Close(); secure.Close() })
 	return r
 }
@@ -103,11 +95,11 @@ func rsaKey(t *testing.T) crypto.Signer {
 // acmez is what Caddy 2.10 is built on: renewal information, replacement, key rollover.
 func TestAcmez(t *testing.T) {
 	t.Parallel()
-	s := newSite(t)
+	s := newSite(t, "Go acmez")
 	answers := newSolver(s)
 	ctx := t.Context()
 	client := func(provisioner, challenge string) *acmez.Client {
-		return &acmez.Client{Client: &acme.Client{Directory: s.directory(provisioner), HTTPClient: s.client()}, ChallengeSolvers: map[string]acmez.Solver{challenge: answers}}
+		return &acmez.Client{Client: &acme.Client{Directory: s.directory(provisioner), HTTPClient: s.browser()}, ChallengeSolvers: map[string]acmez.Solver{challenge: answers}}
 	}
 	account, err := client(open, "http-01").NewAccount(ctx, acme.Account{PrivateKey: ecKey(t), TermsOfServiceAgreed: true, Contact: []string{"mailto:me@example.com"}})
 	s.check(err)

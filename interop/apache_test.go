@@ -21,7 +21,7 @@ func TestApache(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newSite(t)
+			s := newSite(t, "Apache mod_md")
 			host := name + ".apache.test"
 			binding := "none"
 			if c.provisioner == bound {

@@ -14,7 +14,7 @@ func TestCaddy(t *testing.T) {
 	t.Parallel()
 	t.Run("alpn", func(t *testing.T) {
 		t.Parallel()
-		s := newSite(t)
+		s := newSite(t, "Caddy")
 		s.caddy("alpn.caddy.test", brief, "", `
 	key_type rsa2048
 	renew_interval 1s`, "disable_http_challenge")
@@ -25,7 +25,7 @@ func TestCaddy(t *testing.T) {
 	})
 	t.Run("http", func(t *testing.T) {
 		t.Parallel()
-		s := newSite(t)
+		s := newSite(t, "Caddy")
 		id, secret := s.eab()
 		s.caddy("http.caddy.test", bound, fmt.Sprintf(`
 	acme_eab {

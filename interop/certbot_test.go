@@ -5,12 +5,18 @@ import "testing"
 // certbot is the client most people start with. It is Python with josepy, strict about types.
 func TestCertbot(t *testing.T) {
 	t.Parallel()
-	s := newSite(t)
+	s := newSite(t, "certbot")
 	vars := []string{"REQUESTS_CA_BUNDLE=" + s.root}
-	certbot := func(provisioner string, args ...string) string {
+	at := "certbot" // each directory has accounts of its own
+	try := func(provisioner string, args ...string) (string, error) {
+		return s.try(vars, "certbot", append(args, "--non-interactive", "--server", s.directory(provisioner),
+			"--config-dir", s.path(at+"/etc"), "--work-dir", s.path(at+"/work"), "--logs-dir", s.path(at+"/log"))...)
+	}
+	certbot := func(provisioner string, args ...string) {
 		s.Helper()
-		return s.run(vars, "certbot", append(args, "--non-interactive", "--server", s.directory(provisioner),
-			"--config-dir", s.path("certbot/etc"), "--work-dir", s.path("certbot/work"), "--logs-dir", s.path("certbot/log"))...)
+		if text, err := try(provisioner, args...); err != nil {
+			s.Fatalf("certbot %v: %v\n%s", args, err, tail(text))
+		}
 	}
 	live := func(name string) string { return s.path("certbot/etc/live/" + name + "/fullchain.pem") }
 	listen := []string{"--standalone", "--http-01-port", s.httpPort, "--http-01-address", "127.0.0.1"}
@@ -36,10 +42,21 @@ esac
 	key := s.path("certbot/etc/live/wild.certbot.test/privkey.pem")
 	certbot(open, "revoke", "--cert-path", live("wild.certbot.test"), "--key-path", key, "--reason", "keycompromise", "--no-delete-after-revoke")
 	s.revoked(wild)
+	certbot(open, append([]string{"certonly", "-d", "other.certbot.test", "--preferred-chain", "Interop Other Root"}, listen...)...)
+	s.alternate(live("other.certbot.test"))
 	certbot(open, "update_account", "-m", "you@example.com")
 	certbot(open, "unregister")
 
 	id, secret := s.eab()
 	certbot(bound, append([]string{"certonly", "--agree-tos", "--register-unsafely-without-email", "--eab-kid", id, "--eab-hmac-key", secret, "-d", "eab.certbot.test"}, listen...)...)
 	s.certificate(live("eab.certbot.test"), "EC", "eab.certbot.test")
+	certbot(bound, "revoke", "--cert-path", live("eab.certbot.test"), "--no-delete-after-revoke")
+	at = "refused"
+	s.refusesBindings(id, secret, "Server requires external account binding", func(id, key string) (string, error) {
+		args := []string{"register", "--agree-tos", "--register-unsafely-without-email"}
+		if id != "" {
+			args = append(args, "--eab-kid", id, "--eab-hmac-key", key)
+		}
+		return try(bound, args...)
+	})
 }

@@ -6,8 +6,6 @@ import (
 	"bytes"
 	"context"
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -16,7 +14,6 @@ import (
 	"encoding/pem"
 	"flag"
 	"fmt"
-	"io"
 	"math/big"
 	"net"
 	"net/http"
@@ -47,18 +44,31 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", "12"); err != nil {
 		panic(err)
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if code == 0 && wholeSuite() {
+		if err := closeLedger(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	os.Exit(code)
 }
 
 // site is an authority with its server, name server and a directory of the client's own.
 type site struct {
 	*testing.T
+	client            string // whose test it is, for the table of what is proven
 	dir               string
 	root              string // file of the root certificate
 	rootCert          *x509.Certificate
+	issuerCert        *x509.Certificate
+	otherRoot         *x509.Certificate // signed the issuing key too
 	url               string
 	httpPort, tlsPort string // where validation looks
 	dns               *nameServer
+
+	noted sync.Mutex
+	notes [][2]string
 }
 
 // Provisioners of a site.
@@ -67,27 +77,43 @@ const (
 	bound = "bound" // for accounts that are vouched for
 	byDNS = "dns"   // for proofs by DNS alone
 	brief = "brief" // gives certificates that end soon
+	caa   = "caa"   // heeds CAA records
 )
 
-// newSite starts an authority whose names all are on this machine.
-func newSite(t *testing.T) *site {
+// caaIdentity stands for the authority in CAA records.
+const caaIdentity = "ca.interop.test"
+
+// newSite starts an authority for a client. All names are on this machine.
+func newSite(t *testing.T, client string) *site {
 	t.Helper()
-	s := &site{T: t, dir: t.TempDir(), dns: sharedNames(t)}
+	names := sharedNames(t)
+	s := newSiteAsking(t, client, names.address)
+	s.dns = names
+	return s
+}
+
+// newSiteAsking starts an authority that asks this name server.
+func newSiteAsking(t *testing.T, client, resolver string) *site {
+	t.Helper()
+	s := &site{T: t, client: client, dir: t.TempDir()}
 	ports := freePorts(t, 3)
 	s.url, s.httpPort, s.tlsPort = "https://localhost:"+ports[0], ports[1], ports[2]
 	s.configure(ports[0])
-	server := s.signet("serve", "--insecure", "--acme-http-port", s.httpPort, "--acme-tls-port", s.tlsPort, "--resolver", s.dns.address)
+	server := s.signet("serve", "--insecure", "--acme-http-port", s.httpPort, "--acme-tls-port", s.tlsPort, "--resolver", resolver)
 	log := s.background(server, "server.log")
 	s.waitFor("127.0.0.1:"+ports[0], log)
+	s.Cleanup(s.settle)
 	return s
 }
 
 func (s *site) configure(port string) {
 	s.Helper()
 	home := s.path("home")
-	root, rootKey := s.authority("Interop Root", nil, nil)
-	issuer, issuerKey := s.authority("Interop Intermediate", root, rootKey)
-	s.rootCert, s.root = root, s.file("home/certs/root_ca.crt", pemOf(root))
+	root, rootKey := s.authority("Interop Root", nil, nil, nil)
+	issuer, issuerKey := s.authority("Interop Intermediate", nil, root, rootKey)
+	other, otherKey := s.authority("Interop Other Root", nil, nil, nil)
+	crossed, _ := s.authority("Interop Intermediate", issuerKey, other, otherKey)
+	s.rootCert, s.issuerCert, s.otherRoot, s.root = root, issuer, other, s.file("home/certs/root_ca.crt", pemOf(root))
 	der, err := x509.MarshalPKCS8PrivateKey(issuerKey)
 	s.check(err)
 	provisioner := func(name string, eab bool, challenges ...string) map[string]any {
@@ -100,6 +126,9 @@ func (s *site) configure(port string) {
 	}
 	everybody := provisioner(open, false)
 	everybody["authzReuse"] = "1h" // so the orders of renewals are ready at once
+	everybody["profiles"] = map[string]any{"short": map[string]any{"description": "three hours", "claims": map[string]any{"defaultTLSCertDuration": "3h"}}}
+	heeding := provisioner(caa, false)
+	heeding["caaCheck"], heeding["caaIdentities"] = true, []string{caaIdentity}
 	brieflyValid := provisioner(brief, false)
 	brieflyValid["claims"] = map[string]any{"minTLSCertDuration": "5s", "defaultTLSCertDuration": "18s"}
 	config, err := json.Marshal(map[string]any{
@@ -110,8 +139,8 @@ func (s *site) configure(port string) {
 		"crl":    map[string]any{"enabled": true, "generateOnRevoke": true},
 		"db":     map[string]string{"type": "sqlite", "dataSource": filepath.Join(home, "db")},
 		"authority": map[string]any{"backdate": "1s", "provisioners": []any{
-			everybody, provisioner(bound, true), provisioner(byDNS, false, "dns-01"), brieflyValid,
-		}},
+			everybody, provisioner(bound, true), provisioner(byDNS, false, "dns-01"), brieflyValid, heeding,
+		}, "previousIssuers": []string{s.file("home/certs/crossed.crt", pemOf(crossed))}},
 	})
 	s.check(err)
 	s.file("home/config/ca.json", string(config))
@@ -119,10 +148,13 @@ func (s *site) configure(port string) {
 	s.check(os.MkdirAll(filepath.Join(home, "db"), 0o700))
 }
 
-func (s *site) authority(name string, parent *x509.Certificate, parentKey crypto.Signer) (*x509.Certificate, crypto.Signer) {
+// authority makes the certificate of a CA: with a new key if there is none, and self-signed
+// if there is no parent.
+func (s *site) authority(name string, key crypto.Signer, parent *x509.Certificate, parentKey crypto.Signer) (*x509.Certificate, crypto.Signer) {
 	s.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	s.check(err)
+	if key == nil {
+		key = ecKey(s.T)
+	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(10000 * time.Hour),
@@ -274,19 +306,6 @@ func (s *site) try(variables []string, name string, args ...string) (string, err
 	return out.String(), err
 }
 
-// eab makes a key that vouches for one account.
-func (s *site) eab() (id, key string) {
-	s.Helper()
-	cmd := s.signet("ca", "acme", "eab", "add", bound, "--json")
-	out, err := cmd.Output()
-	if err != nil {
-		s.Fatalf("make an EAB key: %v", err)
-	}
-	var made struct{ ID, Key string }
-	s.check(json.Unmarshal(out, &made))
-	return made.ID, made.Key
-}
-
 // certificate reads a chain that a client stored and makes sure that it leads to the root,
 // is for these names and has a key of this kind: "RSA" or "EC".
 func (s *site) certificate(file, kind string, names ...string) *x509.Certificate {
@@ -332,6 +351,23 @@ func (s *site) chain(data []byte, kind string, names ...string) *x509.Certificat
 	return leaf
 }
 
+// alternate makes sure that a stored chain leads to the other root.
+func (s *site) alternate(file string) {
+	s.Helper()
+	data, err := os.ReadFile(file)
+	s.check(err)
+	roots, between := x509.NewCertPool(), x509.NewCertPool()
+	roots.AddCert(s.otherRoot)
+	block, rest := pem.Decode(data)
+	between.AppendCertsFromPEM(rest)
+	leaf, err := x509.ParseCertificate(block.Bytes)
+	s.check(err)
+	if _, err := leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between}); err != nil {
+		s.Fatalf("not the alternate chain: %v", err)
+	}
+	s.showed("also", "alternate chain")
+}
+
 // renewed makes sure that a certificate is another one than before.
 func (s *site) renewed(before, after *x509.Certificate) {
 	s.Helper()
@@ -340,23 +376,8 @@ func (s *site) renewed(before, after *x509.Certificate) {
 	}
 }
 
-// revoked makes sure that the authority's list names a certificate.
-func (s *site) revoked(c *x509.Certificate) {
-	s.Helper()
-	answer, err := s.client().Get(s.url + "/1.0/crl")
-	s.check(err)
-	defer answer.Body.Close()
-	der, err := io.ReadAll(answer.Body)
-	s.check(err)
-	list, err := x509.ParseRevocationList(der)
-	s.check(err)
-	if !slices.ContainsFunc(list.RevokedCertificateEntries, func(e x509.RevocationListEntry) bool { return e.SerialNumber.Cmp(c.SerialNumber) == 0 }) {
-		s.Errorf("serial number %s is not on the revocation list", c.SerialNumber)
-	}
-}
-
-// client trusts the root of the site alone.
-func (s *site) client() *http.Client {
+// browser trusts the root of the site alone.
+func (s *site) browser() *http.Client {
 	pool := x509.NewCertPool()
 	pool.AddCert(s.rootCert)
 	transport := http.DefaultTransport.(*http.Transport).Clone()
@@ -405,78 +426,4 @@ func freePorts(t *testing.T, n int) []string {
 		ports = append(ports, port)
 	}
 	return ports
-}
-
-// nameServer is one server for all sites: every name is on this machine, and TXT records
-// come by HTTP.
-type nameServer struct{ address, control string }
-
-var names struct {
-	sync.Once
-	server *nameServer
-	err    error
-}
-
-// sharedNames starts the name server with the first test; it ends with the process that
-// started it.
-func sharedNames(t *testing.T) *nameServer {
-	t.Helper()
-	names.Do(func() {
-		ports := freePorts(t, 2)
-		s := &nameServer{address: "127.0.0.1:" + ports[0], control: "http://127.0.0.1:" + ports[1]}
-		cmd := exec.Command("pebble-challtestsrv", "-defaultIPv4", "127.0.0.1", "-defaultIPv6", "", "-http01", "", "-https01", "", "-tlsalpn01", "",
-			"-dns01", s.address, "-management", "127.0.0.1:"+ports[1])
-		endWithParent(cmd)
-		if names.err = cmd.Start(); names.err != nil {
-			return
-		}
-		for range 200 {
-			if conn, err := net.Dial("tcp", "127.0.0.1:"+ports[1]); err == nil {
-				conn.Close()
-				names.server = s
-				return
-			}
-			time.Sleep(50 * time.Millisecond)
-		}
-		names.err = fmt.Errorf("the name server does not start")
-	})
-	if names.err != nil {
-		t.Fatal(names.err)
-	}
-	return names.server
-}
-
-// set puts up a TXT record; clear takes it down.
-func (n *nameServer) set(name, value string) error {
-	return n.tell("/set-txt", map[string]string{"host": name + ".", "value": value})
-}
-
-func (n *nameServer) clear(name string) error {
-	return n.tell("/clear-txt", map[string]string{"host": name + "."})
-}
-
-func (n *nameServer) tell(path string, what any) error {
-	body, err := json.Marshal(what)
-	if err != nil {
-		return err
-	}
-	answer, err := http.Post(n.control+path, "application/json", bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		return fmt.Errorf("the name server answers %s", answer.Status)
-	}
-	return nil
-}
-
-// tellNames is the part of a shell script that puts records up and takes them down: setTXT
-// NAME VALUE and clearTXT NAME.
-func (s *site) tellNames() string {
-	return fmt.Sprintf(`#!/bin/sh
-set -e
-setTXT() { curl -fsS -d "{\"host\":\"$1.\",\"value\":\"$2\"}" %[1]s/set-txt; }
-clearTXT() { curl -fsS -d "{\"host\":\"$1.\"}" %[1]s/clear-txt; }
-`, s.dns.control)
 }

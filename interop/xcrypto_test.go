@@ -14,10 +14,10 @@ import (
 // it orders, where a server has that.
 func TestXCryptoACME(t *testing.T) {
 	t.Parallel()
-	s := newSite(t)
+	s := newSite(t, "Go x/crypto/acme")
 	answers := newSolver(s)
 	ctx := t.Context()
-	c := &acme.Client{Key: ecKey(t), HTTPClient: s.client(), DirectoryURL: s.directory(open)}
+	c := &acme.Client{Key: ecKey(t), HTTPClient: s.browser(), DirectoryURL: s.directory(open)}
 	_, err := c.Register(ctx, &acme.Account{Contact: []string{"mailto:me@example.com"}}, acme.AcceptTOS)
 	s.check(err)
 
