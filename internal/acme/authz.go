@@ -95,7 +95,11 @@ func (q *request) loadAuthz(id string) (*store.ACMEAuthz, error) {
 
 // authz shows an authorization, or gives it up (RFC 8555, Sections 7.5 and 7.5.2).
 func (q *request) authz() error {
-	a, err := q.loadAuthz(q.r.PathValue("id"))
+	id := q.r.PathValue("id")
+	if a := q.recentAuthz(id); a != nil && a.Status != "pending" && len(q.body.payload) == 0 {
+		return q.answerAuthz(http.StatusOK, a)
+	}
+	a, err := q.loadAuthz(id)
 	if err != nil {
 		return err
 	}
@@ -138,6 +142,7 @@ func (q *request) deactivate(a *store.ACMEAuthz) error {
 		}
 		return failOrder(tx, a.OrderID, why)
 	})
+	q.recent.forget(a.ID, a.OrderID)
 	if err == nil {
 		*a = changed
 	}

@@ -17,31 +17,17 @@ func (q *request) certificate() error {
 	if !isID(id) {
 		return missing("certificate")
 	}
-	var o *store.ACMEOrder
-	var c *store.Certificate
-	err := q.store.View(q.ctx, func(tx *store.Tx) (err error) {
-		if o, err = tx.ACMEOrder(id); err != nil || o.Serial == "" {
+	o, leaf := q.recentlyDone(id)
+	if leaf == nil {
+		var err error
+		if o, leaf, err = q.loadCertificate(id); err != nil {
 			return err
 		}
-		c, err = tx.Certificate("x509", o.Serial)
-		return err
-	})
-	if err != nil {
-		return found("certificate", err)
-	}
-	if o.AccountID != q.account.ID || o.ProvisionerID != q.p.ID {
-		return unauthorized("the certificate belongs to another account")
-	}
-	if c == nil {
-		return missing("certificate")
-	}
-	leaf, err := x509.ParseCertificate(c.Raw)
-	if err != nil {
-		return err
 	}
 	chains := q.ca.ChainsFor(leaf)
 	n := 0
 	if text := q.r.PathValue("n"); text != "" {
+		var err error
 		if n, err = strconv.Atoi(text); err != nil || n < 1 || n >= len(chains) || strconv.Itoa(n) != text {
 			return missing("alternate chain")
 		}
@@ -65,4 +51,28 @@ func (q *request) certificate() error {
 	q.w.WriteHeader(http.StatusOK)
 	_, _ = q.w.Write(body.Bytes())
 	return nil
+}
+
+// loadCertificate reads an order of the account with its certificate.
+func (q *request) loadCertificate(id string) (*store.ACMEOrder, *x509.Certificate, error) {
+	var o *store.ACMEOrder
+	var c *store.Certificate
+	err := q.store.View(q.ctx, func(tx *store.Tx) (err error) {
+		if o, err = tx.ACMEOrder(id); err != nil || o.Serial == "" {
+			return err
+		}
+		c, err = tx.Certificate("x509", o.Serial)
+		return err
+	})
+	if err != nil {
+		return nil, nil, found("certificate", err)
+	}
+	if !q.owns(o.AccountID, o.ProvisionerID) {
+		return nil, nil, unauthorized("the certificate belongs to another account")
+	}
+	if c == nil {
+		return nil, nil, missing("certificate")
+	}
+	leaf, err := x509.ParseCertificate(c.Raw)
+	return o, leaf, err
 }

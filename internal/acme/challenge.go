@@ -15,7 +15,7 @@ const patience = 3 * time.Second
 // tried once more at once, since the client knows why it asks. To read one that nobody has
 // answered yet starts nothing.
 func (q *request) challenge() error {
-	a, err := q.loadAuthz(q.r.PathValue("id"))
+	a, err := q.authzToProve(q.r.PathValue("id"))
 	if err != nil {
 		return err
 	}
@@ -42,6 +42,15 @@ func (q *request) challenge() error {
 	q.w.Header().Add("Link", "<"+q.authzURL(a.ID)+`>;rel="up"`)
 	q.w.Header().Set("Location", q.challengeURL(a.ID, c.ID))
 	return q.answer(http.StatusOK, q.challengeJSON(a, c))
+}
+
+// authzToProve is an authorization whose challenge is answered or looked at. An answer may start
+// from what is remembered, since the outcome is written down only if that is still so.
+func (q *request) authzToProve(id string) (*store.ACMEAuthz, error) {
+	if a := q.recentAuthz(id); a != nil && (a.Status != "pending" || len(q.body.payload) > 0) {
+		return a, nil
+	}
+	return q.loadAuthz(id)
 }
 
 func findChallenge(a *store.ACMEAuthz, id string) *store.ACMEChallenge {

@@ -53,6 +53,7 @@ type Door struct {
 	finalizing flights
 	keys       keyCache
 	accounts   accountCache
+	recent     recent
 
 	mu         sync.Mutex
 	validators map[*provisioner.Provisioner]*challenge.Validator

@@ -314,6 +314,7 @@ func (e *engine) change(ctx context.Context, r *run, before *store.ACMEAuthz, ch
 			continue
 		}
 		if err == nil {
+			e.door.recent.settled(last)
 			r.mu.Lock()
 			r.last = last
 			r.mu.Unlock()

@@ -74,7 +74,7 @@ func (q *request) finalize() error {
 	id := q.r.PathValue("id")
 	for first := true; ; first = false {
 		wait := q.finalizing.enter(id)
-		s, err := q.loadOrder(id)
+		s, err := q.orderToFulfil(id)
 		if err == nil && wait == nil && s.status == "processing" {
 			s.status = "ready" // it is our own turn that shows
 		}
@@ -102,7 +102,7 @@ func (q *request) finalize() error {
 			return q.certify(s, csr)
 		}()
 		if errors.Is(err, store.ErrStale) && first {
-			continue // another server was faster
+			continue // another server was faster; what was remembered is forgotten
 		}
 		if err != nil {
 			return err
@@ -110,6 +110,15 @@ func (q *request) finalize() error {
 		s.status = store.ACMEValid
 		return q.answerOrder(http.StatusOK, s)
 	}
+}
+
+// orderToFulfil is an order that is finalized: as it is remembered if it is ready so, since it
+// gets its certificate only if that is still so; else as the store has it.
+func (q *request) orderToFulfil(id string) (*orderState, error) {
+	if s := q.recentlyReady(id); s != nil {
+		return s, nil
+	}
+	return q.loadOrder(id)
 }
 
 func (q *request) notReady(s *orderState) error {
@@ -164,7 +173,7 @@ func (q *request) certify(s *orderState, csr *x509.CertificateRequest) error {
 	}
 	ask := &issue.X509Ask{Request: lowered(csr), NotBefore: issue.Moment{At: s.NotBefore}, NotAfter: issue.Moment{At: s.NotAfter},
 		Data: issue.Data{ClientIP: q.clientIP(), RequestID: q.requestID()}}
-	_, err = q.ca.IssueEarned(q.ctx, &ca.Earned{Provisioner: q.p, Grant: grant, Act: "x509.sign", Detail: "acme account " + q.account.ID,
+	issued, err := q.ca.IssueEarned(q.ctx, &ca.Earned{Provisioner: q.p, Grant: grant, Act: "x509.sign", Detail: "acme account " + q.account.ID,
 		Also: func(tx *store.Tx, serial string, notAfter time.Time) error {
 			if err := q.spendNonce(tx); err != nil {
 				return err
@@ -179,8 +188,10 @@ func (q *request) certify(s *orderState, csr *x509.CertificateRequest) error {
 			return tx.FulfilACMEOrder(s.ACMEOrder, serial, remove)
 		}}, ask)
 	if err != nil {
+		q.recent.forget(s.ID)
 		return finalizeProblem(err)
 	}
+	q.recent.fulfilled(s.ACMEOrder, issued.Chain[0])
 	q.limits.finished(q.account.ID)
 	return nil
 }

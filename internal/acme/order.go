@@ -235,6 +235,7 @@ func (q *request) newOrder() error {
 	if err != nil {
 		return err
 	}
+	q.recent.made(s.ACMEOrder, fresh)
 	return q.answerOrder(http.StatusCreated, s)
 }
 
