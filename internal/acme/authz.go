@@ -212,7 +212,7 @@ func (q *request) reusable(id store.ACMEIdentifier) (*store.ACMEAuthz, error) {
 	value, wildcard := proven(id)
 	var all []*store.ACMEAuthz
 	err := q.store.View(q.ctx, func(tx *store.Tx) (err error) {
-		if q.kind.Reuse() > 0 {
+		if q.kind.Reuse() > 0 || q.kind.OrderReuse {
 			all, err = tx.ACMEAuthzsOf(q.account.ID, value)
 		} else {
 			all, err = tx.ACMEPreauthzsOf(q.account.ID, value)
@@ -225,6 +225,8 @@ func (q *request) reusable(id store.ACMEIdentifier) (*store.ACMEAuthz, error) {
 	name := strings.TrimPrefix(id.Value, "*.")
 	for _, a := range all {
 		switch {
+		case a.ProvisionerID == q.p.ID && a.Type == id.Type && q.awaited(a, id):
+			return a, nil
 		case a.ProvisionerID != q.p.ID || a.Type != id.Type || a.Status != "valid" || !a.ExpiresAt.After(q.now.Add(time.Minute)):
 		case (wildcard && !a.Wildcard || name != value) && !a.Subdomains:
 		case !wildcard && a.Wildcard: // it was asked for other names

@@ -138,11 +138,13 @@ func (d *Door) Handler() http.Handler {
 	mux := http.NewServeMux()
 	for _, prefix := range prefixes {
 		at := prefix + "/{provisioner}/"
-		mux.HandleFunc(at+"directory", d.plain(http.MethodGet, (*request).directory))
-		mux.HandleFunc(at+"new-nonce", d.plain(http.MethodGet, (*request).newNonce))
-		mux.HandleFunc(at+"renewal-info/{id}", d.plain(http.MethodGet, (*request).renewalInfo))
+		for path, handle := range map[string]func(*request) error{
+			"directory": (*request).directory, "new-nonce": (*request).newNonce, "renewal-info/{id}": (*request).renewalInfo,
+		} {
+			mux.HandleFunc(at+path, d.crossOrigin(d.plain(http.MethodGet, handle), "GET, HEAD, POST"))
+		}
 		for i := range routes {
-			mux.HandleFunc(at+routes[i].path, d.signed(&routes[i]))
+			mux.HandleFunc(at+routes[i].path, d.crossOrigin(d.signed(&routes[i]), http.MethodPost))
 		}
 	}
 	return mux

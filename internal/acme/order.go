@@ -217,6 +217,12 @@ func (q *request) newOrder() error {
 			return err
 		}
 	}
+	if same, err := q.sameOrder(&ask, ids); err != nil || same != nil {
+		if err == nil {
+			err = q.answerOrder(http.StatusCreated, same)
+		}
+		return err
+	}
 	if err := q.askOrder(ids); err != nil {
 		return err
 	}
@@ -256,6 +262,9 @@ func (q *request) makeOrder(ask *orderAsk, ids []store.ACMEIdentifier) (s *order
 				return nil, nil, err
 			}
 			fresh = append(fresh, authzs[i])
+		}
+		if a := authzs[i]; a.Status == "pending" && a.ExpiresAt.Before(o.ExpiresAt) {
+			o.ExpiresAt = a.ExpiresAt // it waits no longer than what it waits for
 		}
 		o.Authorizations = append(o.Authorizations, authzs[i].ID)
 	}

@@ -11,6 +11,7 @@ import (
 // acmeFlags are the flags of ACME provisioners.
 type acmeFlags struct {
 	requireEAB, forceCN, caaCheck, subdomains       bool
+	orderReuse, cors                                bool
 	eabPolicy, terms, website, reuse, orderLifetime string
 	challenges, removed, caaIdentities, resolvers   []string
 }
@@ -30,6 +31,8 @@ func (f *acmeFlags) register(fs *flags) {
 	fs.Strings(&f.resolvers, "acme-resolver", "address", "ask the DNS server at `address` for ACME validation").NoEnv()
 	fs.String(&f.reuse, "authz-reuse", "duration", "how long a name that was proven by ACME needs no new proof; empty takes it out").NoEnv()
 	fs.String(&f.orderLifetime, "order-lifetime", "duration", "how long an ACME client has to bring an order to its end; empty takes it out").NoEnv()
+	fs.Bool(&f.orderReuse, "order-reuse", "a wish for the same names as an ACME order that waits gets that order").NoEnv()
+	fs.Bool(&f.cors, "cors", "pages of any origin may speak ACME from a browser").NoEnv()
 	fs.Bool(&f.subdomains, "subdomain-auth", "a proof by DNS may cover all names below a domain (RFC 9444)").NoEnv()
 }
 
@@ -38,7 +41,8 @@ func (f *acmeFlags) apply(_ context.Context, env *Env, o *jsonObject) error {
 	for _, s := range []struct {
 		flag, member string
 		value        bool
-	}{{"require-eab", "requireEAB", f.requireEAB}, {"force-cn", "forceCN", f.forceCN}, {"caa-check", "caaCheck", f.caaCheck}, {"subdomain-auth", "subdomainAuth", f.subdomains}} {
+	}{{"require-eab", "requireEAB", f.requireEAB}, {"force-cn", "forceCN", f.forceCN}, {"caa-check", "caaCheck", f.caaCheck}, {"subdomain-auth", "subdomainAuth", f.subdomains},
+		{"order-reuse", "orderReuse", f.orderReuse}, {"cors", "cors", f.cors}} {
 		if env.Typed(s.flag) {
 			o.set(s.member, s.value)
 		}

@@ -38,6 +38,8 @@ type ACME struct {
 	Limits        *ACMELimits             `json:"limits,omitempty" help:"bounds on what clients may ask for"`
 	AuthzReuse    *Duration               `json:"authzReuse,omitempty" help:"how long a name that was proven needs no new proof; 0 asks every time"`
 	OrderLifetime *Duration               `json:"orderLifetime,omitempty" help:"how long a client has to bring an order to its end; by default 24h"`
+	OrderReuse    bool                    `json:"orderReuse,omitempty" help:"a wish for the same names as an order that waits gets that order, and a name that is being proven no second authorization"`
+	CORS          bool                    `json:"cors,omitempty" help:"pages of any origin may speak ACME from a browser (Access-Control-Allow-Origin: *)"`
 	SubdomainAuth bool                    `json:"subdomainAuth,omitempty" help:"a proof by DNS may cover all names below a domain (RFC 9444)"`
 	AllowTLDs     bool                    `json:"allowTopLevelWildcards,omitempty" help:"a wildcard name may stand directly below a top-level domain"`
 	Underscores   bool                    `json:"allowUnderscores,omitempty" help:"DNS names may have underscores"`
@@ -213,6 +215,7 @@ func (a *ACME) OwnMembers() []string {
 		"eabPolicy": a.EABPolicy != "", "requireTermsAgreed": a.RequireTermsAgreed, "caaCheck": a.CAACheck,
 		"profiles": len(a.Profiles) > 0, "validation": a.Validation != nil, "limits": a.Limits != nil,
 		"authzReuse": a.AuthzReuse != nil, "orderLifetime": a.OrderLifetime != nil, "subdomainAuth": a.SubdomainAuth,
+		"orderReuse": a.OrderReuse, "cors": a.CORS,
 		"allowTopLevelWildcards": a.AllowTLDs, "allowUnderscores": a.Underscores,
 	})
 }

@@ -17,6 +17,7 @@ func TestOwnMembersOfACME(t *testing.T) {
 	}{
 		{`"requireEAB": true, "forceCN": true`, nil},
 		{`"limits": {"pendingOrders": 5}, "authzReuse": "0s", "allowUnderscores": true, "profiles": {}`, []string{"allowUnderscores", "authzReuse", "limits"}},
+		{`"orderReuse": true, "cors": true`, []string{"cors", "orderReuse"}},
 	} {
 		var p provisioner.Provisioner
 		if err := p.UnmarshalJSON([]byte(`{"type": "ACME", "name": "acme", ` + c.members + `}`)); err != nil {

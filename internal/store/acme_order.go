@@ -131,6 +131,20 @@ func (tx *Tx) ACMEOrders(accountID string, below int64, limit int) ([]*ACMEOrder
 	return all[:min(limit, len(all))], nil
 }
 
+// WaitingACMEOrders lists the orders of an account that wait for something, the newest first.
+func (tx *Tx) WaitingACMEOrders(accountID string, now time.Time, limit int) (all []*ACMEOrder, err error) {
+	err = tx.rows("SELECT "+acmeOrderColumns+" FROM acme_orders WHERE account_id = ? AND status = 'pending' AND expires_at > ? ORDER BY seq DESC LIMIT ?",
+		[]any{accountID, seconds(now), limit}, func(r *sql.Rows) error {
+			o, err := scanACMEOrder(r.Scan)
+			all = append(all, o)
+			return err
+		})
+	if err != nil {
+		return nil, fmt.Errorf("list waiting ACME orders: %w", err)
+	}
+	return all, nil
+}
+
 // PendingACMEOrders counts the orders of an account that wait for something, up to a number
 // from which on it does not matter how many there are.
 func (tx *Tx) PendingACMEOrders(accountID string, now time.Time, most int) (n int, err error) {
