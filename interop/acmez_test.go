@@ -142,12 +142,63 @@ func TestAcmez(t *testing.T) {
 		t.Errorf("a revoked certificate should be renewed at once: %+v %v", info.SuggestedWindow, err)
 	}
 
-	id, secret := s.eab()
-	vouched := acme.Account{PrivateKey: ecKey(t)}
-	s.check(vouched.SetExternalAccountBinding(ctx, client(bound, "http-01").Client, acme.EAB{KeyID: id, MACKey: strings.TrimRight(secret, "=")}))
-	vouched, err = client(bound, "http-01").NewAccount(ctx, vouched)
+	s.acmezNews(client, account, get)
+	s.acmezBindings(client)
+}
+
+// acmezNews is what came after RFC 8555: profiles and other chains.
+func (s *site) acmezNews(client func(provisioner, challenge string) *acmez.Client, account acme.Account, get func(challenge string, key crypto.Signer, replaces *x509.Certificate, names ...string) *x509.Certificate) {
+	s.Helper()
+	ctx := s.Context()
+	for _, challenge := range []string{"tls-alpn-01", "dns-01"} { // renewals and revocations by each
+		name := challenge + ".again.acmez.test"
+		first := get(challenge, ecKey(s.T), nil, name)
+		second := get(challenge, ecKey(s.T), first, name)
+		s.renewed(first, second)
+		s.check(client(open, challenge).RevokeCertificate(ctx, account, second, nil, acme.ReasonSuperseded))
+		s.revoked(second)
+	}
+	csr, err := acmez.NewCSR(ecKey(s.T), []string{"short.acmez.test"})
 	s.check(err)
-	found, err := client(bound, "http-01").ObtainCertificateForSANs(ctx, vouched, ecKey(t), []string{"eab.acmez.test"})
+	order, err := acmez.OrderParametersFromCSR(account, csr)
 	s.check(err)
-	s.chain(found[0].ChainPEM, "EC", "eab.acmez.test")
+	order.Profile = "short"
+	found, err := client(open, "http-01").ObtainCertificate(ctx, order)
+	s.check(err)
+	leaf := s.chain(found[0].ChainPEM, "EC", "short.acmez.test")
+	if lasts := leaf.NotAfter.Sub(leaf.NotBefore).Round(time.Minute); lasts != 3*time.Hour {
+		s.Errorf("the profile's certificate lasts %s", lasts)
+	}
+	if len(found) != 2 {
+		s.Fatalf("%d chains", len(found))
+	}
+	s.alternate(s.file("other.crt", string(found[1].ChainPEM)))
+}
+
+// acmezBindings has accounts of both kinds vouched for, and refused.
+func (s *site) acmezBindings(client func(provisioner, challenge string) *acmez.Client) {
+	s.Helper()
+	ctx := s.Context()
+	register := func(key crypto.Signer, id, secret string) (acme.Account, error) {
+		account := acme.Account{PrivateKey: key}
+		if id != "" {
+			s.check(account.SetExternalAccountBinding(ctx, client(bound, "http-01").Client, acme.EAB{KeyID: id, MACKey: strings.TrimRight(secret, "=")}))
+		}
+		return client(bound, "http-01").NewAccount(ctx, account)
+	}
+	var id, secret string
+	for _, key := range []crypto.Signer{ecKey(s.T), rsaKey(s.T)} {
+		id, secret = s.eab()
+		account, err := register(key, id, secret)
+		s.check(err)
+		for kind, of := range map[string]crypto.Signer{"EC": ecKey(s.T), "RSA": rsaKey(s.T)} {
+			found, err := client(bound, "http-01").ObtainCertificateForSANs(ctx, account, of, []string{"eab.acmez.test"})
+			s.check(err)
+			s.chain(found[0].ChainPEM, kind, "eab.acmez.test")
+		}
+	}
+	s.refusesBindings(id, secret, "", func(id, key string) (string, error) {
+		_, err := register(ecKey(s.T), id, key)
+		return said(err)
+	})
 }
