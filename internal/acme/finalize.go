@@ -64,8 +64,11 @@ func (q *request) finalize() error {
 	var ask struct {
 		CSR string `json:"csr"`
 	}
-	if err := q.body.read(&ask); err != nil {
-		return err
+	plain := false
+	if ask.CSR, plain = q.body.text("csr"); !plain {
+		if err := q.body.read(&ask); err != nil {
+			return err
+		}
 	}
 	csr, err := parseCSR(ask.CSR)
 	if err != nil {
