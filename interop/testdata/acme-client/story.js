@@ -61,8 +61,11 @@ async function main() {
 
   const first = await get(client, 'http.node.test', 'http.node.test', 'http-01', ec);
   await get(client, 'again.node.test', 'http.node.test', 'http-01', ec);
+  await get(client, 'alpn.node.test', 'alpn.node.test', 'tls-alpn-01', rsa);
   const alpn = await get(client, 'alpn.node.test', 'alpn.node.test', 'tls-alpn-01', rsa);
   await get(client, '*.wild.node.test', '*.wild.node.test', 'dns-01', rsa);
+  const wild = await get(client, '*.wild.node.test', '*.wild.node.test', 'dns-01', rsa);
+  await client.revokeCertificate(wild);
   await client.revokeCertificate(first, { reason: 4 });
   await client.updateAccountKey(await acme.crypto.createPrivateRsaKey(2048));
   await client.revokeCertificate(alpn);
