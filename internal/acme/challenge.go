@@ -65,9 +65,8 @@ func findChallenge(a *store.ACMEAuthz, id string) *store.ACMEChallenge {
 // try has a challenge validated and gives the authorization as it is then. Nothing is
 // answered before it is written down: either the outcome, or that it is being tried.
 func (q *request) try(a *store.ACMEAuthz, c *store.ACMEChallenge) (*store.ACMEAuthz, error) {
-	bounds := q.kind.Bounds()
 	if c.Status == "pending" {
-		if err := q.limits.failing(q.account.ID, a.Value, bounds.FailedValidations, q.now); err != nil {
+		if err := q.paused.check(q.ctx, q.store, q.account.ID, a.Value, q.now); err != nil {
 			return nil, err
 		}
 	}

@@ -49,6 +49,7 @@ type Door struct {
 	log        *slog.Logger
 	nonces     *nonces
 	limits     *limits
+	paused     pausedNames
 	engine     *engine
 	finalizing flights
 	keys       keyCache

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/signet-ca/signet/internal/ca"
 	"github.com/signet-ca/signet/internal/challenge"
 	"github.com/signet-ca/signet/internal/provisioner"
 	"github.com/signet-ca/signet/internal/store"
@@ -141,6 +142,7 @@ func (e *engine) work(r *run) {
 				r.since = time.Unix(c.Since, 0)
 			}
 		}
+		began := time.Now()
 		problem := e.attempt(r, attempt)
 		if problem == nil {
 			problem = e.askValidated(r, a, attempt.Type)
@@ -151,7 +153,7 @@ func (e *engine) work(r *run) {
 		}
 		pause := pauses[min(n, len(pauses)-1)]
 		final := problem == nil || !problem.Retry || time.Since(r.since)+pause > r.kind.Window()
-		if err := e.settle(r, a, outcome{problem, final, pause}); err != nil {
+		if err := e.settle(r, a, outcome{problem, final, pause, attemptOf(attempt, problem, began)}); err != nil {
 			r.tell(err)
 			return
 		}
@@ -216,7 +218,9 @@ func (e *engine) attempt(r *run, a *challenge.Attempt) *challenge.Problem {
 	}
 	v, err := e.door.validator(r.provisioner, r.kind)
 	if err == nil {
+		began := time.Now()
 		err = v.Try(e.ctx, a)
+		e.door.ca.Tell(ca.Event{Act: "acme_challenge", Provisioner: r.provisioner.Name, Type: a.Type, Success: err == nil, Took: time.Since(began)})
 	}
 	if err == nil {
 		e.door.log.Info("challenge fulfilled", "act", "acme.challenge", "type", a.Type, "name", a.Identifier.Value, "provisioner", r.provisioner.Name)
@@ -234,6 +238,7 @@ type outcome struct {
 	problem *challenge.Problem // nil: the name is proven
 	final   bool               // there is no other try
 	pause   time.Duration      // until that, if there is one
+	attempt store.ACMEAttempt  // for operators
 }
 
 // settle writes the outcome of a try down: that the name is proven, that it won't be, or
@@ -249,12 +254,16 @@ func (e *engine) settle(r *run, a *store.ACMEAuthz, o outcome) error {
 			return err
 		}
 	}
+	var paused *store.ACMEPause
 	if p != nil && o.final {
-		e.door.limits.failed(a.AccountID, a.Value, r.kind.Bounds().FailedValidations, time.Now())
+		paused = e.pauseAfter(r, a, time.Now())
 		e.door.limits.finished(a.AccountID)
+		defer e.door.paused.forget()
+		e.door.ca.Tell(ca.Event{Act: "acme_order", Provisioner: r.provisioner.Name, Type: store.ACMEInvalid})
 	}
 	return e.change(ctx, r, a, func(tx *store.Tx, a *store.ACMEAuthz, c *store.ACMEChallenge) error {
 		c.Problem, c.Since, c.Lease = why, 0, 0
+		c.Attempts = append(slices.Clone(c.Attempts[max(0, len(c.Attempts)-attemptsKept+1):]), o.attempt)
 		switch {
 		case p == nil:
 			c.Status, c.Validated, a.Status = "valid", time.Now().Unix(), "valid"
@@ -265,6 +274,11 @@ func (e *engine) settle(r *run, a *store.ACMEAuthz, o outcome) error {
 		}
 		if err := tx.SetACMEAuthz(a); err != nil || a.Status != "invalid" {
 			return err
+		}
+		if paused != nil {
+			if err := tx.SetACMEPause(*paused); err != nil {
+				return err
+			}
 		}
 		why, err := json.Marshal(compound([]subproblem{lostAuthz(store.ACMEIdentifier{Type: a.Type, Value: a.Value}, a)}))
 		if err != nil {

@@ -196,6 +196,7 @@ func (q *request) certify(s *orderState, csr *x509.CertificateRequest) error {
 	}
 	q.recent.fulfilled(s.ACMEOrder, issued.Chain[0])
 	q.limits.finished(q.account.ID)
+	q.tell(ca.Event{Act: "acme_order", Type: store.ACMEValid})
 	return nil
 }
 
@@ -395,5 +396,5 @@ func (q *request) limitCertificates(o *store.ACMEOrder) error {
 	}
 	slices.Sort(names)
 	wait := q.limits.take(limitKey{"certificates " + q.p.ID, strings.Join(names, " ")}, n, 24*time.Hour, q.now)
-	return limited(wait, "too many certificates for exactly these names (certificatesPerDay)")
+	return limited(wait, "certificatesPerDay", "too many certificates for exactly these names")
 }

@@ -623,7 +623,7 @@ func TestLimits(t *testing.T) {
 
 	c = with("failedValidationsPerHour", 1)
 	c.post(c.readAuthz(c.order("f.example").Authorizations[0]).challenge(t, "http-01").URL, "{}").want(200)
-	limited(c.post(c.readAuthz(c.order("f.example").Authorizations[0]).challenge(t, "http-01").URL, "{}"), "failedValidationsPerHour")
+	limited(c.post(c.url("new-order"), dnsOrder("f.example")), "failedValidationsPerHour")
 	c.prove(c.order("g.example").Authorizations[0]) // another name is nobody's fault
 
 	c = with("certificatesPerDay", 1)

@@ -81,11 +81,12 @@ func (l *limits) forget(now time.Time) {
 	}
 }
 
-func limited(wait time.Duration, detail string) error {
+// limited refuses for a time; limit is the member of the configuration that says so.
+func limited(wait time.Duration, limit, detail string) error {
 	if wait <= 0 {
 		return nil
 	}
-	return &problem{Type: "rateLimited", Status: http.StatusTooManyRequests, Detail: detail, RetryAfter: wait}
+	return &problem{Type: "rateLimited", Status: http.StatusTooManyRequests, Detail: detail + " (" + limit + ")", RetryAfter: wait, limit: limit}
 }
 
 // clientNetwork is the address of a client, or its /48 where one customer has as many.
@@ -111,18 +112,18 @@ func (q *request) clientNetwork() string {
 func (l *limits) requests(q *request) error {
 	n := q.kind.Bounds().Requests
 	wait := l.take(limitKey{"requests " + q.p.ID, q.clientNetwork()}, n*10, 10*time.Second, q.now)
-	return limited(wait, "too many requests for nonces or renewal information from this address (requestsPerSecond)")
+	return limited(wait, "requestsPerSecond", "too many requests for nonces or renewal information from this address")
 }
 
 func (l *limits) newAccount(q *request) error {
 	wait := l.take(limitKey{"accounts " + q.p.ID, q.clientNetwork()}, q.kind.Bounds().NewAccounts, time.Hour, q.now)
-	return limited(wait, "too many new accounts from this address (newAccountsPerHour)")
+	return limited(wait, "newAccountsPerHour", "too many new accounts from this address")
 }
 
 // newOrder bounds how many orders an account makes, and how many it leaves waiting.
 func (l *limits) newOrder(q *request) error {
 	b := q.kind.Bounds()
-	if err := limited(l.take(limitKey{"orders", q.account.ID}, b.NewOrders, time.Hour, q.now), "too many new orders of this account (newOrdersPerHour)"); err != nil {
+	if err := limited(l.take(limitKey{"orders", q.account.ID}, b.NewOrders, time.Hour, q.now), "newOrdersPerHour", "too many new orders of this account"); err != nil {
 		return err
 	}
 	if b.PendingOrders < 0 {
@@ -133,7 +134,7 @@ func (l *limits) newOrder(q *request) error {
 		return err
 	}
 	if n > b.PendingOrders {
-		return limited(time.Minute, "too many orders of this account wait to be finished (pendingOrders); finish them, or let them expire")
+		return limited(time.Minute, "pendingOrders", "too many orders of this account wait to be finished; finish them, or let them expire")
 	}
 	return nil
 }
@@ -176,12 +177,15 @@ func (l *limits) finished(accountID string) {
 	}
 }
 
-// failed counts a failed validation; failing reports whether there were too many.
-func (l *limits) failed(accountID, name string, n int, now time.Time) {
-	l.take(limitKey{"failed " + accountID, name}, n, time.Hour, now)
-}
-
-func (l *limits) failing(accountID, name string, n int, now time.Time) error {
-	wait := l.full(limitKey{"failed " + accountID, name}, n, time.Hour, now)
-	return limited(wait, "too many failed validations of "+clip(name)+" by this account (failedValidationsPerHour); find out why before you try again")
+// failed counts a failed validation, and reports whether that was the last one of an hour.
+// The count then begins anew.
+func (l *limits) failed(accountID, name string, n int, now time.Time) bool {
+	k := limitKey{"failed " + accountID, name}
+	if n < 0 || l.take(k, n, time.Hour, now) == 0 && l.full(k, n, time.Hour, now) == 0 {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.at, k)
+	return true
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/signet-ca/signet/internal/ca"
 	"github.com/signet-ca/signet/internal/challenge"
 	"github.com/signet-ca/signet/internal/issue"
 	"github.com/signet-ca/signet/internal/store"
@@ -242,6 +243,7 @@ func (q *request) newOrder() error {
 		return err
 	}
 	q.recent.made(s.ACMEOrder, fresh)
+	q.tell(ca.Event{Act: "acme_order", Type: store.ACMEPending})
 	return q.answerOrder(http.StatusCreated, s)
 }
 
@@ -258,6 +260,10 @@ func (q *request) makeOrder(ask *orderAsk, ids []store.ACMEIdentifier) (s *order
 			return nil, nil, err
 		}
 		if authzs[i] == nil {
+			value, _ := proven(id)
+			if err := q.paused.check(q.ctx, q.store, q.account.ID, value, q.now); err != nil {
+				return nil, nil, err
+			}
 			if authzs[i], err = q.makeAuthz(id, o); err != nil {
 				return nil, nil, err
 			}

@@ -26,6 +26,7 @@ type problem struct {
 	RetryAfter  time.Duration // 0: the client need not come back
 	Location    string        // of what is in the way; "": nothing
 	Link        string        // "": none
+	limit       string        // that was reached, for those who count; "": none
 }
 
 // subproblem says what is wrong with one name.
@@ -115,6 +116,12 @@ func (q *request) refuse(err error) {
 	} else {
 		q.log.DebugContext(q.ctx, "ACME request refused", "err", err, "request-id", ca.RequestID(q.ctx), "path", q.r.URL.Path)
 	}
+	switch {
+	case p.limit != "":
+		q.tell(ca.Event{Act: "acme_limited", Type: p.limit})
+	case p.Type == "badNonce":
+		q.tell(ca.Event{Act: "acme_nonce_refused"})
+	}
 	h := q.w.Header()
 	if p.RetryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(int((p.RetryAfter+time.Second-1)/time.Second)))
@@ -130,6 +137,14 @@ func (q *request) refuse(err error) {
 		status = http.StatusBadRequest
 	}
 	q.write(status, "application/problem+json", p)
+}
+
+// tell has something counted, if it is of a provisioner of ours.
+func (q *request) tell(e ca.Event) {
+	if q.kind != nil {
+		e.Provisioner = q.p.Name
+		q.ca.Tell(e)
+	}
 }
 
 // write answers with JSON.

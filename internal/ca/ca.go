@@ -65,10 +65,12 @@ const (
 
 // Event tells an observer of one finished act, for metrics.
 type Event struct {
-	Act         string // "x509_signed", "x509_renewed", "x509_rekeyed", "x509_revoked", "x509_rejected", "x509_webhook_enriched", "x509_webhook_authorized"; the same with "ssh"; "template_failed"
+	Act         string // "x509_signed", "x509_renewed", "x509_rekeyed", "x509_revoked", "x509_rejected", "x509_webhook_enriched", "x509_webhook_authorized"; the same with "ssh"; "template_failed"; "acme_order", "acme_challenge", "acme_nonce_refused", "acme_limited"
 	Provisioner string // name, "" if unknown
 	Success     bool
-	Type        string // of SSH certificates: "user", "host" or "unknown"; of failed templates: "run", "limit" or "output"
+	Type        string // of SSH certificates: "user", "host" or "unknown"; of failed templates: "run", "limit" or "output"; of ACME: the new status, the challenge type, the limit
+
+	Took time.Duration // of ACME challenges: the validation
 }
 
 // Options are what a CA is made of besides its state.
@@ -102,6 +104,9 @@ func (c *CA) Swap(next *State) {
 
 // State is the current snapshot.
 func (c *CA) State() *State { return c.state.Load() }
+
+// Tell passes an event of a door to whoever observes the CA.
+func (c *CA) Tell(e Event) { c.observe(e) }
 
 // Store is where the CA writes down what it does.
 func (c *CA) Store() *store.Store { return c.store }

@@ -49,9 +49,11 @@ func (v *Validator) getKeyAuthorization(ctx context.Context, a *Attempt) error {
 		host += ":" + strconv.Itoa(v.set.HTTPPort)
 	}
 	url := "http://" + host + "/.well-known/acme-challenge/" + a.Token
+	ctx, told := withLookups(ctx, a)
 	answer, err := v.http.Do(ctx, &fetch.Request{URL: url, Header: map[string][]string{
 		"Accept": {"*/*"}, "User-Agent": {"signet (ACME validation)"},
 	}})
+	told()
 	if err != nil {
 		p := unreached("get "+url, err)
 		a.note("%s", p.Detail)

@@ -125,7 +125,11 @@ func (r *resolver) properties(ctx context.Context, a *Attempt, name string) ([]p
 // addresses finds the addresses of a host, as the machine does unless servers are set.
 func (r *resolver) addresses(ctx context.Context, host string) ([]netip.Addr, error) {
 	if len(r.servers) == 0 {
-		return r.machineAddresses(ctx, host)
+		found, err := r.machineAddresses(ctx, host)
+		if err == nil {
+			foundAddresses(ctx, host, "the machine's resolver", found)
+		}
+		return found, err
 	}
 	var found []netip.Addr
 	var failed error
@@ -139,6 +143,7 @@ func (r *resolver) addresses(ctx context.Context, host string) ([]netip.Addr, er
 		}
 	}
 	if len(found) > 0 {
+		foundAddresses(ctx, host, strings.Join(r.servers, ", "), found)
 		return found, nil
 	}
 	if failed != nil {

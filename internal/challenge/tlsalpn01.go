@@ -43,7 +43,9 @@ func remoteAlert(err error) string {
 // for addresses RFC 8738, Section 6).
 func (v *Validator) tlsALPN01(ctx context.Context, a *Attempt) error {
 	to := hostPort(a.Identifier.Value, v.set.TLSPort)
-	conn, err := v.dialer.DialContext(ctx, "tcp", to)
+	looking, told := withLookups(ctx, a)
+	conn, err := v.dialer.DialContext(looking, "tcp", to)
+	told()
 	if err != nil {
 		p := unreached("connect to "+to, err)
 		a.note("%s", p.Detail)

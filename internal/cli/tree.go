@@ -14,6 +14,8 @@ func groups() []struct{ path, short, long string } {
 		{"ca", "run and use a certificate authority", "Makes a CA, asks one for certificates, and administers it."},
 		{"ca acme", "manage the ACME settings of a CA", ""},
 		{"ca acme account", "manage the accounts of ACME clients", ""},
+		{"ca acme order", "look at the orders of ACME clients", ""},
+		{"ca acme pause", "manage the names that ACME accounts have to wait with", ""},
 		{"ca acme eab", "manage external account binding keys", ""},
 		{"ca admin", "manage the administrators of a CA", ""},
 		{"ca policy", "manage which names a CA certifies", ""},
@@ -90,6 +92,10 @@ func rows() []row {
 		{"ca acme eab add", caACMEEABAdd},
 		{"ca acme eab list", caACMEEABList},
 		{"ca acme eab remove", caACMEEABRemove},
+		{"ca acme order list", caACMEOrderList},
+		{"ca acme order show", caACMEOrderShow},
+		{"ca acme pause lift", caACMEPauseLift},
+		{"ca acme pause list", caACMEPauseList},
 		{"ca acme renew-now", caACMERenewNow},
 
 		// provisioners

@@ -27,6 +27,7 @@ type metrics struct {
 	reloads   *prometheus.CounterVec
 	database  *prometheus.HistogramVec
 	templates *prometheus.CounterVec
+	acme      *acmeMetrics
 }
 
 func newMetrics(started time.Time, state func() *ca.State) *metrics {
@@ -66,6 +67,7 @@ func newMetrics(started time.Time, state func() *ca.State) *metrics {
 		m.sshActs[act] = prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "step_ca", Name: act + "_total", Help: help}, []string{"provisioner", "success", "type"})
 		m.registry.MustRegister(m.sshActs[act])
 	}
+	m.acme = newACMEMetrics(m.registry)
 	uptime := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "step_ca", Name: "uptime_seconds", Help: "Seconds since the process started"},
 		func() float64 { return time.Since(started).Seconds() })
 	issuerEnd := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "step_ca", Name: "issuer_expiry_seconds", Help: "Seconds until the issuing certificate expires"},
@@ -80,6 +82,7 @@ func (m *metrics) observe(e ca.Event) {
 	if counter := m.acts[e.Act]; counter != nil {
 		counter.WithLabelValues(e.Provisioner, strconv.FormatBool(e.Success)).Inc()
 	}
+	m.acme.observe(e)
 	if e.Act == "template_failed" {
 		m.templates.WithLabelValues(e.Provisioner, e.Type).Inc()
 	}

@@ -34,6 +34,16 @@ type ACMEChallenge struct {
 	Problem   json.RawMessage `json:"problem,omitempty"`   // what went wrong last
 	Since     int64           `json:"since,omitempty"`     // Unix seconds of the first try, while processing
 	Lease     int64           `json:"lease,omitempty"`     // Unix seconds until when the server that tries wants to be left alone
+
+	Attempts []ACMEAttempt `json:"attempts,omitempty"` // the last ones, for operators
+}
+
+// ACMEAttempt is one look at a challenge.
+type ACMEAttempt struct {
+	At    int64    `json:"at"`              // Unix seconds
+	Took  int64    `json:"took"`            // milliseconds
+	Trace []string `json:"trace,omitempty"` // what was asked, of whom, and how it answered
+	Error string   `json:"error,omitempty"` // "": the name was proven
 }
 
 var acmeAuthzsTable = &table{"acme_authzs", []string{"id", "account_id", "provisioner_id", "order_id", "type", "value", "wildcard", "subdomains",

@@ -112,11 +112,20 @@ func (tx *Tx) ACMEOrder(id string) (*ACMEOrder, error) {
 // ACMEOrders lists the orders of an account that are not invalid, the newest first, from
 // below a place on; 0: from the newest.
 func (tx *Tx) ACMEOrders(accountID string, below int64, limit int) ([]*ACMEOrder, error) {
+	return tx.acmeOrdersIn(accountID, below, limit, ACMEPending, ACMEValid)
+}
+
+// AllACMEOrders lists the orders of an account, the newest first, also those that failed.
+func (tx *Tx) AllACMEOrders(accountID string, limit int) ([]*ACMEOrder, error) {
+	return tx.acmeOrdersIn(accountID, 0, limit, ACMEPending, ACMEValid, ACMEInvalid)
+}
+
+func (tx *Tx) acmeOrdersIn(accountID string, below int64, limit int, statuses ...string) ([]*ACMEOrder, error) {
 	if below == 0 {
 		below = 1<<63 - 1
 	}
 	var all []*ACMEOrder
-	for _, status := range []string{ACMEPending, ACMEValid} { // each in the order of the index
+	for _, status := range statuses { // each in the order of the index
 		err := tx.rows("SELECT "+acmeOrderColumns+" FROM acme_orders WHERE account_id = ? AND status = ? AND seq < ? ORDER BY seq DESC LIMIT ?",
 			[]any{accountID, status, below, limit}, func(r *sql.Rows) error {
 				o, err := scanACMEOrder(r.Scan)

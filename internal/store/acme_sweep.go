@@ -37,6 +37,9 @@ func (s *Store) SweepACME(ctx context.Context, now time.Time) (n int64, err erro
 		}
 	}
 	err = s.Update(ctx, func(tx *Tx) error {
+		if _, err := tx.exec("DELETE FROM acme_pauses WHERE expires_at < ?", seconds(now)); err != nil {
+			return err
+		}
 		_, err := tx.exec("DELETE FROM acme_nonce_keys WHERE day < ?", now.Unix()/86400-acmeKeyLife)
 		return err
 	})

@@ -18,7 +18,7 @@ import (
 var migrationFiles embed.FS
 
 // schemaVersion is the number of the last file in migrations.
-const schemaVersion = 5
+const schemaVersion = 6
 
 // migrate brings the schema up to this program's version, unless that is forbidden.
 // Migrations only go forward. It returns what the operator should know.

@@ -39,7 +39,7 @@ var (
 // order is the one in which every server adds rows, so that two of them can't each wait
 // for the other. What can conflict comes first, to be found before more is written.
 var order = [...]*table{spentTable, acmeNoncesTable, revocationsTable, acmeAccountsTable, acmeKeysTable, acmeNonceKeysTable,
-	acmeRenewalsTable, compromisedKeysTable, acmeOrdersTable, acmeAuthzsTable, certificatesTable, namesTable, acmeCertificatesTable, auditTable}
+	acmeRenewalsTable, compromisedKeysTable, acmePausesTable, acmeOrdersTable, acmeAuthzsTable, certificatesTable, namesTable, acmeCertificatesTable, auditTable}
 
 // insert is the statement that adds so many rows.
 func (t *table) insert(rows int) string {

@@ -33,6 +33,7 @@ var kept = []struct {
 	{acmeCertificatesTable, "serial"},
 	{acmeRenewalsTable, "scope"},
 	{compromisedKeysTable, "key_id"},
+	{acmePausesTable, "account_id, value"},
 }
 
 var (
