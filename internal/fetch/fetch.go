@@ -79,16 +79,17 @@ func New(o Options) *Client {
 func (c *Client) open() *http.Client {
 	o := &c.o
 	dialer := &Dialer{Timeout: min(o.Timeout, defaultTimeout), Reach: o.Reach, Networks: o.Networks, Resolve: o.Resolve}
-	return &http.Client{
-		Timeout:       o.Timeout,
-		CheckRedirect: c.checkRedirect,
-		Transport: &http.Transport{
-			Proxy: o.Proxy, DialContext: dialer.DialContext, TLSClientConfig: o.tls(), ForceAttemptHTTP2: true,
-			TLSHandshakeTimeout: o.Timeout, ResponseHeaderTimeout: o.Timeout, IdleConnTimeout: 30 * time.Second,
-			MaxIdleConns: 64, MaxIdleConnsPerHost: 16, MaxResponseHeaderBytes: maxHeader,
-			DisableKeepAlives: o.Fresh, DisableCompression: o.Fresh,
-		},
+	transport := &http.Transport{
+		Proxy: o.Proxy, DialContext: dialer.DialContext, TLSClientConfig: o.tls(), ForceAttemptHTTP2: true,
+		TLSHandshakeTimeout: o.Timeout, ResponseHeaderTimeout: o.Timeout, IdleConnTimeout: 30 * time.Second,
+		MaxIdleConns: 64, MaxIdleConnsPerHost: 16, MaxResponseHeaderBytes: maxHeader,
+		DisableKeepAlives: o.Fresh, DisableCompression: o.Fresh,
 	}
+	client := &http.Client{CheckRedirect: c.checkRedirect, Transport: transport}
+	if o.Fresh && o.Proxy == nil {
+		client.Transport = &once{dialer.DialContext, transport}
+	}
+	return client
 }
 
 func (o *Options) tls() *tls.Config {
@@ -154,6 +155,8 @@ type Answer struct {
 // Do makes a call. An answer beyond the bound on size is fault.TooLarge; other errors are
 // those of the connection and may name addresses, which are for the log alone.
 func (c *Client) Do(ctx context.Context, r *Request) (*Answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.o.Timeout)
+	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, r.Method, r.URL, bytes.NewReader(r.Body))
 	if err != nil {
 		return nil, fmt.Errorf("make a request: %w", err)

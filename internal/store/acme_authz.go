@@ -117,13 +117,13 @@ func (tx *Tx) acmeAuthzs(where string, args ...any) (all []*ACMEAuthz, err error
 	return all, nil
 }
 
-// SetACMEAuthz writes status, challenges and expiry of an authorization that was read;
-// ErrStale if it has changed since. a.Version stays, since a change may run twice.
+// SetACMEAuthz writes status and challenges of an authorization that was read, and nothing that an
+// index is of; ErrStale if it has changed since. a.Version stays, since a change may run twice.
 func (tx *Tx) SetACMEAuthz(a *ACMEAuthz) error {
 	challenges, err := json.Marshal(a.Challenges)
 	if err != nil {
 		return fmt.Errorf("change ACME authorization: %w", err)
 	}
-	return tx.expect("change ACME authorization", "UPDATE acme_authzs SET status = ?, challenges = ?, expires_at = ?, version = version + 1 WHERE id = ? AND version = ?",
-		a.Status, text(string(challenges)), seconds(a.ExpiresAt), a.ID, a.Version)
+	return tx.expect("change ACME authorization", "UPDATE acme_authzs SET status = ?, challenges = ?, version = version + 1 WHERE id = ? AND version = ?",
+		a.Status, text(string(challenges)), a.ID, a.Version)
 }
