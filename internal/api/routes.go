@@ -3,6 +3,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -122,7 +123,7 @@ func (a *API) serve(h handler) http.Handler {
 
 // readJSON reads a bounded body into v.
 func readJSON(w http.ResponseWriter, r *http.Request, v any) error {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
+	body, err := readBody(http.MaxBytesReader(w, r.Body, MaxBody), r.ContentLength)
 	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return fault.New(fault.TooLarge, "the request body is larger than %d bytes", tooLarge.Limit)
 	}
@@ -136,4 +137,12 @@ func readJSON(w http.ResponseWriter, r *http.Request, v any) error {
 		return fault.Wrap(err, fault.Invalid, "the request body is not the JSON object this address expects")
 	}
 	return nil
+}
+
+// readBody reads to the end. A size that is announced is believed as far as it costs little.
+func readBody(from io.Reader, announced int64) ([]byte, error) {
+	var body bytes.Buffer
+	body.Grow(int(min(max(announced, 0), 16<<10)) + bytes.MinRead)
+	_, err := body.ReadFrom(from)
+	return body.Bytes(), err
 }

@@ -173,7 +173,7 @@ func (a *API) sshRevoke(w http.ResponseWriter, r *http.Request) error {
 }
 
 func writeSSH(w http.ResponseWriter, r *http.Request, issued *ca.IssuedSSH) {
-	text := wireSSH(issued.Certificate)
+	text := base64.StdEncoding.EncodeToString(issued.Wire)
 	noteSSH(r, issued.Certificate, text)
 	answer := sshResponse{Certificate: text, Identity: pemList(issued.Identity)}
 	if issued.AddUser != nil {

@@ -76,8 +76,9 @@ func (c *CA) RevokeEarned(ctx context.Context, p *provisioner.Provisioner, cert 
 	return err
 }
 
-// revoke writes the revocation down. Whose the certificate is never changes, so that is
-// looked at before, by as many requests at once as ask; its serial is revoked but once.
+// revoke writes the revocation down, once for each serial. Whose the certificate is never
+// changes: where the certificate itself has to be read for that, it is looked at before, by as
+// many requests at once as ask; else in the change, for all of its group.
 func (c *CA) revoke(ctx context.Context, a *admission, ask RevokeAsk, r *store.Revocation) error {
 	now := time.Now().UTC()
 	r.Serial, r.Type = SerialHex(ask.Serial), "x509"
@@ -86,10 +87,18 @@ func (c *CA) revoke(ctx context.Context, a *admission, ask RevokeAsk, r *store.R
 	if a.provisioner != nil {
 		name = a.provisioner.Name
 	}
-	if err := c.store.View(ctx, func(tx *store.Tx) error { return a.mayRevoke(tx, r) }); err != nil {
-		return commitError(err)
+	before := a.readsWhole(r)
+	if before {
+		if err := c.store.View(ctx, func(tx *store.Tx) error { return a.mayRevoke(tx, r) }); err != nil {
+			return commitError(err)
+		}
 	}
 	err := c.store.Update(ctx, func(tx *store.Tx) error {
+		if !before {
+			if err := a.mayRevoke(tx, r); err != nil {
+				return err
+			}
+		}
 		if err := spend(tx, a.grant, now); err != nil {
 			return err
 		}
@@ -138,12 +147,15 @@ func compromise(tx *store.Tx, serial string, now time.Time) error {
 	return tx.CompromiseKey(record.KeyID, now)
 }
 
+// readsWhole reports whether mayRevoke needs the certificate itself, or the holder among its names.
+func (a *admission) readsWhole(r *store.Revocation) bool { return r.MTLS || a.grant.Holder != "" }
+
 // mayRevoke: the holder of the key, the provisioner that issued the certificate, or a
 // provisioner whose operator set allowRevokeAny.
 func (a *admission) mayRevoke(tx *store.Tx, r *store.Revocation) error {
 	find := tx.Origin
-	if r.MTLS || a.grant.Holder != "" {
-		find = tx.Certificate // which has the certificate itself, and the holder among its names
+	if a.readsWhole(r) {
+		find = tx.Certificate
 	}
 	record, err := find("x509", r.Serial)
 	if errors.Is(err, store.ErrNotFound) {

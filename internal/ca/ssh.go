@@ -55,6 +55,7 @@ type SSHAsk struct {
 // IssuedSSH is what a caller gets once it is written down.
 type IssuedSSH struct {
 	Certificate *ssh.Certificate
+	Wire        []byte              // Certificate as it is written
 	AddUser     *ssh.Certificate    // nil if not asked for, or if the certificate names no plain user
 	Identity    []*x509.Certificate // leaf first; nil if not asked for
 	Provisioner *provisioner.Provisioner
@@ -136,6 +137,7 @@ func (c *CA) issueSSH(ctx context.Context, a *admission, token string, ask *SSHA
 	if issued.Certificate, err = w.seal(ctx, checked, ""); err != nil {
 		return nil, err
 	}
+	issued.Wire = w.records[0].Raw
 	if addUser != nil {
 		if issued.AddUser, err = w.seal(ctx, addUser, ""); err != nil {
 			return nil, err

@@ -78,7 +78,7 @@ func (c *CA) successorSSH(ctx context.Context, a *admission, key ssh.PublicKey, 
 	if err != nil {
 		return nil, err
 	}
-	return &IssuedSSH{Certificate: cert, Provisioner: a.provisioner}, w.commit(ctx, name, sshSerial(old))
+	return &IssuedSSH{Certificate: cert, Wire: w.records[0].Raw, Provisioner: a.provisioner}, w.commit(ctx, name, sshSerial(old))
 }
 
 // mayRenewSSH: not revoked, in time, and neither the SSHPOP provisioner nor the one that

@@ -143,11 +143,19 @@ func scanCertificate(scan func(...any) error) (*Certificate, error) {
 }
 
 // Origin is the part of a certificate's record that says who issued it and when it ends: the rest
-// of what is returned is empty. It is for questions that are asked often.
+// of what is returned is empty. It is for questions that are asked often: a change that asks
+// may still be written together with others, and is then run again when the answer is known.
 func (tx *Tx) Origin(typ, serial string) (*Certificate, error) {
 	class, err := class(typ)
 	if err != nil {
 		return nil, err
+	}
+	if tx.recording != nil {
+		c, err := tx.recording.origin(subject{class, serial})
+		if err != nil {
+			return nil, fmt.Errorf("origin of certificate %s: %w", serial, err)
+		}
+		return c, nil
 	}
 	var notAfter int64
 	c := &Certificate{Serial: serial}

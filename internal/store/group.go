@@ -29,6 +29,7 @@ var errBadConn = driver.ErrBadConn
 type pending struct {
 	change func(*Tx) error
 	rec    *recording // what it adds, if it was recorded; nil: it is run in its turn
+	wanted []subject  // whose origin it asks for before it tells what it adds
 	err    error      // what the change returned in the last attempt
 	done   chan error // receives the one answer
 }
@@ -125,7 +126,10 @@ func (s *Store) update(ctx context.Context, change func(*Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("wait to write to the database: %w", err)
 	}
-	p := &pending{change: change, rec: s.record(ctx, change), done: make(chan error, 1)}
+	p := &pending{change: change, rec: s.record(ctx, change, nil), done: make(chan error, 1)}
+	if p.rec != nil && len(p.rec.wanted) > 0 {
+		p.rec, p.wanted = nil, p.rec.wanted
+	}
 	if err := s.queue.add(p); err != nil {
 		return err
 	}
@@ -270,6 +274,15 @@ func (w *writer) rollback(cause error) {
 // kept in p.err; the error returned here is one that spoils the transaction.
 func (w *writer) begin(ctx context.Context, group []*pending) error {
 	d := w.store.dialect
+	if d.local {
+		if err := w.session.command(ctx, d.begin); err != nil {
+			return err
+		}
+	}
+	// Where a certificate came from never changes: a server can be asked before it begins.
+	if err := w.tell(ctx, group); err != nil {
+		return err
+	}
 	recorded := make([]*pending, 0, len(group))
 	for _, p := range group {
 		if p.rec != nil {
@@ -282,8 +295,10 @@ func (w *writer) begin(ctx context.Context, group []*pending) error {
 	if plain && d.pipeline != nil {
 		return w.pipelined(ctx, recorded)
 	}
-	if err := w.session.command(ctx, d.begin); err != nil {
-		return err
+	if !d.local {
+		if err := w.session.command(ctx, d.begin); err != nil {
+			return err
+		}
 	}
 	if plain {
 		return w.addRows(ctx, recorded)

@@ -80,6 +80,22 @@ type recording struct {
 	changes   []expected
 	unrevoked []subject // certificates that must not be revoked when the rows are added
 	exact     bool      // it did something else than add rows: only a turn of its own tells the outcome
+
+	wanted []subject                // certificates whose origin it asked for and was not told
+	known  map[subject]*Certificate // origins it is told; nil for what is not on record
+}
+
+// origin answers a change that asks for one, or notes that it did.
+func (r *recording) origin(of subject) (*Certificate, error) {
+	c, ok := r.known[of]
+	switch {
+	case !ok:
+		r.wanted = append(r.wanted, of)
+		return nil, errTurn
+	case c == nil:
+		return nil, ErrNotFound
+	}
+	return c, nil
 }
 
 // expected is a change of the one row that is in the state it names.
@@ -95,16 +111,16 @@ type subject struct{ class, serial string }
 var errTurn = errors.New("this change has to wait for its turn")
 
 // record runs a change without the database. It returns nil if that can't tell what
-// the change does.
-func (s *Store) record(ctx context.Context, change func(*Tx) error) (done *recording) {
-	rec := &recording{}
+// the change does. If it wanted to know more than it was told, the rest means nothing.
+func (s *Store) record(ctx context.Context, change func(*Tx) error, known map[subject]*Certificate) (done *recording) {
+	rec := &recording{known: known}
 	defer func() {
 		if recover() != nil {
 			done = nil // it will panic again in its turn, and be answered there
 		}
 	}()
 	err := change(&Tx{ctx: ctx, store: s, write: true, recording: rec})
-	if err != nil || rec.exact || len(rec.rows)+len(rec.changes) == 0 {
+	if rec.exact || len(rec.wanted) == 0 && (err != nil || len(rec.rows)+len(rec.changes) == 0) {
 		return nil
 	}
 	return rec

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -384,6 +385,73 @@ func TestUnrevokedOnEachDatabase(t *testing.T) {
 		fails(t, s, store.ErrStale, successor(1, 3))
 		update(t, s, successor(3, 4))
 	})
+}
+
+// Changes that ask for origins are written together too: each is told the truth about its own
+// certificate, and who is refused for it takes nothing of the neighbours with it.
+func TestOriginsInsideChanges(t *testing.T) {
+	everywhere(t, func(t *testing.T, s *store.Store) {
+		const n = 150 // more than one statement asks for
+		update(t, s, func(tx *store.Tx) error {
+			for i := range n {
+				if i%10 == 9 {
+					continue // not on record
+				}
+				if err := tx.AddCertificate(certificate(i)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		refused := errors.New("refused")
+		answers := concurrently(n, func(i int) error {
+			return s.Update(t.Context(), func(tx *store.Tx) error {
+				want := certificate(i)
+				origin, err := tx.Origin("x509", want.Serial)
+				if err != nil {
+					return err
+				}
+				if origin.Serial != want.Serial || origin.ProvisionerID != want.ProvisionerID || origin.ProvisionerName != want.ProvisionerName || !origin.NotAfter.Equal(want.NotAfter) {
+					t.Errorf("the origin of certificate %d is %+v", i, origin)
+				}
+				if i%10 == 8 {
+					return refused
+				}
+				if i%10 == 7 { // and of another, which depends on the first
+					if _, err := tx.Origin("x509", certificate(i-1).Serial); err != nil {
+						return err
+					}
+				}
+				return tx.Revoke(&store.Revocation{Serial: want.Serial, Type: "x509", RevokedAt: noon, ExpiresAt: origin.NotAfter})
+			})
+		})
+		view(t, s, func(tx *store.Tx) error {
+			for i, err := range answers {
+				want := map[int]error{8: refused, 9: store.ErrNotFound}[i%10]
+				if !errors.Is(err, want) {
+					t.Errorf("change %d: %v, want %v", i, err, want)
+				}
+				r, err := tx.Revocation("x509", certificate(i).Serial)
+				if revoked := err == nil; revoked != (want == nil) {
+					t.Errorf("certificate %d: revoked %v, %v", i, revoked, err)
+				} else if revoked && !r.ExpiresAt.Equal(certificate(i).NotAfter) {
+					t.Errorf("certificate %d: the revocation ends at %v", i, r.ExpiresAt)
+				}
+			}
+			return nil
+		})
+	})
+}
+
+// concurrently calls do with 0 to n-1 at once.
+func concurrently(n int, do func(int) error) []error {
+	answers := make([]error, n)
+	var all sync.WaitGroup
+	for i := range n {
+		all.Go(func() { answers[i] = do(i) })
+	}
+	all.Wait()
+	return answers
 }
 
 func TestCRLIsReplacedOnlyByItsSuccessor(t *testing.T) {
