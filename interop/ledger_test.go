@@ -130,8 +130,9 @@ FROM acme_orders o JOIN certificates c ON c.class = 'x509' AND c.serial = o.seri
 		s.showed("certificate keys", kindOf(leaf.PublicKey))
 		var authorizations []string
 		s.check(json.Unmarshal([]byte(c.Authorizations), &authorizations))
-		renewed := before[c.Account+c.Identifiers]
-		before[c.Account+c.Identifiers] = true
+		of := c.Account + " " + s.sameNames(c.Identifiers)
+		renewed := before[of]
+		before[of] = true
 		for _, id := range authorizations {
 			s.showed(methods[id], "issue")
 			if renewed {
@@ -144,6 +145,20 @@ FROM acme_orders o JOIN certificates c ON c.class = 'x509' AND c.serial = o.seri
 		s.noteRevoked(c.Revoked)
 		s.noteKind(leaf, c.Profile, c.Replaces)
 	}
+}
+
+// sameNames gives the names of an order one order of their own: acme-tiny keeps them in a
+// set, and so asks for them in any.
+func (s *site) sameNames(identifiers string) string {
+	s.Helper()
+	var all []struct{ Type, Value string }
+	s.check(json.Unmarshal([]byte(identifiers), &all))
+	var names []string
+	for _, one := range all {
+		names = append(names, one.Type+":"+one.Value)
+	}
+	slices.Sort(names)
+	return strings.Join(names, " ")
 }
 
 func (s *site) noteRevoked(by string) {
