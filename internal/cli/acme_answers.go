@@ -29,6 +29,7 @@ type acmeAnswers struct {
 	account    acme.Account
 	thumbprint string
 	asked      []acme.Identifier // without "*."
+	wildcards  []string          // of them, those that were asked for with it
 	failed     error             // why an answer could not be given
 
 	mu     sync.Mutex
@@ -46,8 +47,11 @@ func (s *acmeServer) newAnswers(names []acme.Identifier) (*acmeAnswers, error) {
 	a := &acmeAnswers{flags: s.flags, env: s.env, account: s.account, thumbprint: thumbprint}
 	for _, n := range names {
 		bare, wildcard := strings.CutPrefix(n.Value, "*.")
-		if wildcard && s.flags.dnsHook == "" {
+		if wildcard && !s.flags.byDNS() {
 			return nil, usagef("the wildcard name %s can be proved by DNS only: give --dns-hook", n.Value)
+		}
+		if wildcard {
+			a.wildcards = append(a.wildcards, bare)
 		}
 		a.asked = append(a.asked, acme.Identifier{Type: n.Type, Value: bare})
 	}
@@ -68,7 +72,10 @@ func (a *acmeAnswers) solvers() map[string]acmez.Solver {
 	if a.flags.tlsALPN {
 		all["tls-alpn-01"] = &acmeAnswer{a, a.listenTLS}
 	}
-	if a.flags.dnsHook != "" {
+	switch {
+	case a.flags.dnsType == dnsPersist:
+		all[dnsPersist] = &acmeAnswer{a, a.putLasting}
+	case a.flags.dnsHook != "":
 		all[a.flags.dnsType] = &acmeAnswer{a, a.putRecord}
 	}
 	if a.flags.standalone || len(all) == 0 {
@@ -123,6 +130,9 @@ var acmeToken = regexp.MustCompile(`^[A-Za-z0-9_-]{1,256}$`)
 func (a *acmeAnswers) check(c acme.Challenge) error {
 	if !slices.Contains(a.asked, c.Identifier) {
 		return fmt.Errorf("the ACME server asks for a proof of %q, which is not in the order", cut(c.Identifier.Value))
+	}
+	if c.Type == dnsPersist {
+		return a.checkLasting(c)
 	}
 	if !acmeToken.MatchString(c.Token) || c.KeyAuthorization != c.Token+"."+a.thumbprint {
 		return fmt.Errorf("the ACME server's challenge for %s is not one of RFC 8555", c.Identifier.Value)
@@ -212,12 +222,16 @@ func (a *acmeAnswers) putRecord(ctx context.Context, c acme.Challenge) error {
 		record = challenge.AccountLabel(a.account.Location) + "." + record
 	}
 	run := func(ctx context.Context, action string) error {
-		return a.runHook(ctx, "SIGNET_ACME_ACTION="+action, "SIGNET_ACME_RECORD="+record,
-			"SIGNET_ACME_VALUE="+c.DNS01KeyAuthorization(), "SIGNET_ACME_NAME="+c.Identifier.Value)
+		return a.tellHook(ctx, action, record, c.DNS01KeyAuthorization(), c.Identifier.Value)
 	}
 	// Even a program that fails may have done half of its work.
 	a.undo = append(a.undo, func(ctx context.Context) error { return run(ctx, "cleanup") })
 	return run(ctx, "present")
+}
+
+// tellHook has a record added or removed.
+func (a *acmeAnswers) tellHook(ctx context.Context, action, record, value, name string) error {
+	return a.runHook(ctx, "SIGNET_ACME_ACTION="+action, "SIGNET_ACME_RECORD="+record, "SIGNET_ACME_VALUE="+value, "SIGNET_ACME_NAME="+name)
 }
 
 // runHook runs the program of --dns-hook. What the server sent reaches it as variables only:

@@ -43,7 +43,7 @@ func (a *acmeWays) register(fs *flags) {
 	fs.String(&a.tlsListen, "tls-listen", "address", "where --tls-alpn listens")
 	fs.String(&a.dnsHook, "dns-hook", "command", "prove the names by DNS: command that adds and removes the TXT records, see above")
 	fs.Duration(&a.dnsWait, "dns-wait", "how long to wait between adding the records and asking the server to look")
-	fs.Enum(&a.dnsType, "dns-challenge", []string{"dns-01", "dns-account-01"}, "challenge that --dns-hook answers")
+	fs.Enum(&a.dnsType, "dns-challenge", []string{"dns-01", "dns-account-01", "dns-persist-01"}, "challenge that --dns-hook answers; dns-persist-01 needs no --dns-hook where the record stands already")
 	fs.Strings(&a.contacts, "contact", "email", "address of whoever looks after the ACME account")
 	fs.String(&a.eabKeyID, "eab-key-id", "id", "key ID of an external account binding, for servers that ask for one")
 	fs.String(&a.eabHMACKey, "eab-hmac-key", "key", "its key in base64, or file:PATH")
@@ -76,7 +76,8 @@ const acmeHelp = `With --acme, or if the provisioner is of type ACME, the names 
 	kept in the home.
 
 	The command in --dns-hook is run without a shell, with SIGNET_ACME_ACTION (present or cleanup), SIGNET_ACME_RECORD (name of
-	the TXT record), SIGNET_ACME_VALUE (its text) and SIGNET_ACME_NAME (name to prove) in its environment.`
+	the TXT record), SIGNET_ACME_VALUE (its text) and SIGNET_ACME_NAME (name to prove) in its environment. The record of
+	dns-persist-01 stays: it is shown before the server looks for it, and the command is never asked to remove it.`
 
 // wanted reports whether a flag says that the certificate comes by ACME.
 func (a *acmeWays) wanted(env *Env) bool { return slices.ContainsFunc(acmeOwn, env.Given) }
