@@ -238,11 +238,12 @@ func (q *request) reusable(id store.ACMEIdentifier) (*store.ACMEAuthz, error) {
 	return nil, nil
 }
 
-// stillOffered reports whether the challenge type of a proof is still good enough.
+// stillOffered reports whether the challenge type of a proof is still good enough. A lasting
+// record may be gone by now: it counts as long as resolvers would have kept it.
 func (q *request) stillOffered(a *store.ACMEAuthz) bool {
 	for _, c := range a.Challenges {
 		if c.Status == "valid" {
-			return q.kind.Offers(c.Type)
+			return q.kind.Offers(c.Type) && (c.Type != "dns-persist-01" || c.ReuseUntil > q.now.Unix())
 		}
 	}
 	return false

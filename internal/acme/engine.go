@@ -153,7 +153,7 @@ func (e *engine) work(r *run) {
 		}
 		pause := pauses[min(n, len(pauses)-1)]
 		final := problem == nil || !problem.Retry || time.Since(r.since)+pause > r.kind.Window()
-		if err := e.settle(r, a, outcome{problem, final, pause, attemptOf(attempt, problem, began)}); err != nil {
+		if err := e.settle(r, a, outcome{problem, final, pause, attemptOf(attempt, problem, began), attempt.TTL}); err != nil {
 			r.tell(err)
 			return
 		}
@@ -239,6 +239,7 @@ type outcome struct {
 	final   bool               // there is no other try
 	pause   time.Duration      // until that, if there is one
 	attempt store.ACMEAttempt  // for operators
+	ttl     time.Duration      // for how long a lasting record may be trusted unseen
 }
 
 // settle writes the outcome of a try down: that the name is proven, that it won't be, or
@@ -267,6 +268,9 @@ func (e *engine) settle(r *run, a *store.ACMEAuthz, o outcome) error {
 		switch {
 		case p == nil:
 			c.Status, c.Validated, a.Status = "valid", time.Now().Unix(), "valid"
+			if o.ttl > 0 {
+				c.ReuseUntil = time.Now().Add(o.ttl).Unix()
+			}
 		case o.final:
 			c.Status, a.Status = "invalid", "invalid"
 		default:

@@ -50,7 +50,8 @@ type answers struct {
 	mu    sync.Mutex
 	pages map[string]string // by token
 	txt   map[string][]string
-	asked int // by the web server of validation
+	ttl   uint32 // seconds, of TXT records
+	asked int    // by the web server of validation
 }
 
 // object is the JSON of an ACME provisioner.
@@ -148,6 +149,7 @@ func (w *world) serveDNS() string {
 			m.Answer = append(m.Answer, &dns.A{Hdr: head, A: net.IPv4(127, 0, 0, 1)})
 		case dns.TypeTXT:
 			w.mu.Lock()
+			head.Ttl = w.ttl
 			for _, text := range w.txt[name] {
 				m.Answer = append(m.Answer, &dns.TXT{Hdr: head, Txt: []string{text}})
 			}

@@ -2,6 +2,7 @@ package challenge
 
 import (
 	"context"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,7 +26,7 @@ func (v *Validator) dnsPersist01(ctx context.Context, a *Attempt) error {
 	for _, text := range found.values {
 		err := v.judgePersistent(text, a, now)
 		if err == nil {
-			a.TTL = found.ttl
+			a.TTL = min(found.ttl, lasting(text, now))
 			return nil
 		}
 		if err != errForeign {
@@ -70,6 +71,20 @@ func (v *Validator) judgePersistent(text string, a *Attempt, now time.Time) erro
 		return retry(unauthorized, "the record for %s does not say policy=wildcard", value.issuer)
 	}
 	return nil
+}
+
+// lasting is how long a record that was judged good goes on by its own words.
+func lasting(text string, now time.Time) time.Duration {
+	value, err := parseIssueValue(text)
+	if err != nil {
+		return 0
+	}
+	until, ok := value.get("persistuntil")
+	end, err := strconv.ParseInt(until, 10, 64)
+	if !ok || err != nil || end-now.Unix() > math.MaxInt32 {
+		return math.MaxInt64
+	}
+	return time.Duration(end-now.Unix()) * time.Second
 }
 
 // isUs reports whether an issuer's name stands for this CA.

@@ -35,6 +35,8 @@ type ACMEChallenge struct {
 	Since     int64           `json:"since,omitempty"`     // Unix seconds of the first try, while processing
 	Lease     int64           `json:"lease,omitempty"`     // Unix seconds until when the server that tries wants to be left alone
 
+	ReuseUntil int64 `json:"reuseUntil,omitempty"` // Unix seconds until when a proof by a lasting record is good for later orders
+
 	Attempts []ACMEAttempt `json:"attempts,omitempty"` // the last ones, for operators
 }
 
