@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"crypto/x509"
 	"encoding/json"
 	"math/big"
@@ -160,9 +161,18 @@ func dataOf(r *http.Request, user json.RawMessage) issue.Data {
 	return issue.Data{User: user, ClientIP: host, RequestID: ca.RequestID(r.Context())}
 }
 
+type verifiedClients struct{}
+
+// WithVerifiedClients is the context of connections whose TLS settings verify each client
+// certificate by themselves, without crypto/tls, which then knows no verified chains.
+func WithVerifiedClients(ctx context.Context) context.Context {
+	return context.WithValue(ctx, verifiedClients{}, true)
+}
+
 // clientOf is the verified TLS client certificate of a request; nil if there is none.
 func clientOf(r *http.Request) *x509.Certificate {
-	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 || len(r.TLS.PeerCertificates) == 0 {
+	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 ||
+		len(r.TLS.VerifiedChains) == 0 && r.Context().Value(verifiedClients{}) == nil {
 		return nil
 	}
 	return r.TLS.PeerCertificates[0]

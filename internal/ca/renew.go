@@ -138,13 +138,13 @@ func signedByUs(s *State, cert *x509.Certificate) bool {
 func (c *CA) recordFor(ctx context.Context, old *x509.Certificate) (record *store.Certificate, err error) {
 	serial := SerialHex(old.SerialNumber)
 	err = c.store.View(ctx, func(tx *store.Tx) error {
-		if err := refuseRevoked(tx, serial); err != nil {
-			return err
-		}
-		record, err = tx.Certificate("x509", serial)
-		if errors.Is(err, store.ErrNotFound) {
+		record, err = tx.UnrevokedCertificate("x509", serial)
+		switch {
+		case errors.Is(err, store.ErrNotFound):
 			record = nil
 			return nil
+		case errors.Is(err, store.ErrStale):
+			return errRevoked()
 		}
 		return err
 	})
@@ -182,8 +182,10 @@ func refuseRevoked(tx *store.Tx, serial string) error {
 	case err != nil:
 		return fmt.Errorf("look up the revocation of %s: %w", serial, err)
 	}
-	return fault.New(fault.Unproven, "the certificate has been revoked")
+	return errRevoked()
 }
+
+func errRevoked() error { return fault.New(fault.Unproven, "the certificate has been revoked") }
 
 // stillGood refuses to record the successor of a certificate that was revoked after it was
 // looked at. Unlike refuseRevoked it lets many successors share one look at the database.

@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/signet-ca/signet/internal/api"
 )
 
 const (
@@ -83,6 +85,7 @@ func (l *listener) start() {
 		ErrorLog:       log.New(handshakeLog{l.log}, "", 0),
 	}
 	if current := l.tls.Load(); current != nil {
+		l.server.BaseContext = func(net.Listener) context.Context { return api.WithVerifiedClients(context.Background()) }
 		l.server.TLSConfig = &tls.Config{
 			NextProtos:         []string{"h2", "http/1.1"},
 			GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return l.tls.Load(), nil },

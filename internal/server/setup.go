@@ -318,7 +318,7 @@ func (s *Server) tlsConfig(next *setup) *tls.Config {
 	t := next.cfg.TLS
 	return &tls.Config{
 		MinVersion: t.MinVersion.Number(), MaxVersion: t.MaxVersion.Number(), CipherSuites: t.Suites(),
-		ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: pool,
+		ClientAuth: tls.RequestClientCert, VerifyConnection: newClientVerifier(next.state, pool).verify, ClientCAs: pool,
 		NextProtos: []string{"h2", "http/1.1"}, GetCertificate: s.own.get,
 	}
 }

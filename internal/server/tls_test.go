@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"net/http"
 	"os/exec"
 	"strings"
@@ -66,6 +68,9 @@ func TestClientCertificates(t *testing.T) {
 	own := &testca.Holder{Chain: []*x509.Certificate{cert, n.Intermediate}, Key: key}
 	stranger := testca.New(t)
 	expired := func(c *x509.Certificate) { c.NotBefore, c.NotAfter = longAgo, longAgo.Add(time.Hour) }
+	critical := func(c *x509.Certificate) {
+		c.ExtraExtensions = append(c.ExtraExtensions, pkix.Extension{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 99999, 1}, Critical: true, Value: []byte{5, 0}})
+	}
 	serverOnly := func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }
 	for _, c := range []struct {
 		name   string
@@ -75,11 +80,12 @@ func TestClientCertificates(t *testing.T) {
 		{"chain", own, http.StatusCreated},
 		{"unknown issuer", n.Foreign("x", stranger.Intermediate, stranger.IntermediateKey, nil), 0},
 		{"expired", n.Foreign("x", n.Intermediate, n.IntermediateKey, expired), 0},
+		{"unknown critical extension", n.Foreign("x", n.Intermediate, n.IntermediateKey, critical), 0},
 		{"not for clients", n.Foreign("x", n.Intermediate, n.IntermediateKey, serverOnly), 0},
 	} {
 		for _, chain := range [][]*x509.Certificate{c.holder.Chain, c.holder.Chain[:1]} {
 			present := (&testca.Holder{Chain: chain, Key: c.holder.Key}).TLS()
-			for _, protocol := range []string{"h2", "http/1.1"} {
+			for _, protocol := range []string{"h2", "http/1.1", "h2"} { // what was seen before is no better the next time
 				client := n.dial(func(config *tls.Config) {
 					config.NextProtos = []string{protocol}
 					config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &present, nil }

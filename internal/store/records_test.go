@@ -368,6 +368,35 @@ func TestSuccessorOfARevokedCertificateIsNotWritten(t *testing.T) {
 	})
 }
 
+func TestUnrevokedCertificate(t *testing.T) {
+	everywhere(t, func(t *testing.T, s *store.Store) {
+		update(t, s, func(tx *store.Tx) error {
+			for _, i := range []int{2, 4} { // 4 is not on record
+				if err := tx.Revoke(&store.Revocation{Serial: certificate(i).Serial, Type: "x509", RevokedAt: noon}); err != nil {
+					return err
+				}
+			}
+			// The other class numbers apart.
+			if err := tx.Revoke(&store.Revocation{Serial: certificate(1).Serial, Type: "ssh", RevokedAt: noon}); err != nil {
+				return err
+			}
+			return errors.Join(tx.AddCertificate(certificate(1)), tx.AddCertificate(certificate(2)))
+		})
+		view(t, s, func(tx *store.Tx) error {
+			for i, want := range map[int]error{1: nil, 2: store.ErrStale, 3: store.ErrNotFound, 4: store.ErrStale} {
+				got, err := tx.UnrevokedCertificate("x509", certificate(i).Serial)
+				if !errors.Is(err, want) || (got != nil) != (want == nil) {
+					t.Errorf("certificate %d: %v, %v; want %v", i, got, err, want)
+				}
+				if same, _ := tx.Certificate("x509", certificate(i).Serial); want == nil && !cmp.Equal(got, same) {
+					t.Errorf("certificate %d: %s", i, cmp.Diff(same, got))
+				}
+			}
+			return nil
+		})
+	})
+}
+
 func TestUnrevokedOnEachDatabase(t *testing.T) {
 	everywhere(t, func(t *testing.T, s *store.Store) {
 		successor := func(old, next int) func(*store.Tx) error {
