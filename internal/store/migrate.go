@@ -96,11 +96,11 @@ func (w worded) Open(name string) (fs.File, error) {
 		return nil, err
 	}
 	text := string(data)
-	ifNew := "IF NOT EXISTS"
+	ifNew, ifOld := "IF NOT EXISTS", "IF EXISTS"
 	if w.base.noIfNew {
-		ifNew = ""
+		ifNew, ifOld = "", ""
 	}
-	text = strings.ReplaceAll(text, "{ifnew}", ifNew)
+	text = strings.NewReplacer("{ifnew}", ifNew, "{ifold}", ifOld).Replace(text)
 	for word, means := range w.dialect.types {
 		text = strings.ReplaceAll(text, "{"+word+"}", means)
 	}

@@ -40,7 +40,7 @@ var mysqlDialect = dialect{
 		"text": "MEDIUMTEXT CHARACTER SET utf8mb4",
 		// Bytes, because every text collation takes some different keys for the same.
 		"key16": "VARBINARY(16)", "key255": "VARBINARY(255)", "key512": "VARBINARY(512)",
-		"rows": "ENGINE=InnoDB ROW_FORMAT=DYNAMIC", "clustered": "ENGINE=InnoDB ROW_FORMAT=DYNAMIC",
+		"rows": "ENGINE=InnoDB ROW_FORMAT=DYNAMIC", "clustered": "ENGINE=InnoDB ROW_FORMAT=DYNAMIC", "on_certificates": "ON certificates",
 	},
 }
 

@@ -34,7 +34,7 @@ var postgresDialect = dialect{
 		"id": "BIGINT", "int": "BIGINT", "text": "TEXT", "blob": "BYTEA",
 		// Collation C compares bytes, as the other databases do, and is the fastest.
 		"key16": `TEXT COLLATE "C"`, "key255": `TEXT COLLATE "C"`, "key512": `TEXT COLLATE "C"`,
-		"rows": "", "clustered": "",
+		"rows": "", "clustered": "", "on_certificates": "",
 	},
 }
 

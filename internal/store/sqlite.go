@@ -40,7 +40,7 @@ var sqliteDialect = dialect{
 	types: map[string]string{
 		"id": "INTEGER", "int": "INTEGER", "text": "TEXT", "blob": "BLOB",
 		"key16": "TEXT", "key255": "TEXT", "key512": "TEXT",
-		"rows": "STRICT", "clustered": "STRICT, WITHOUT ROWID",
+		"rows": "STRICT", "clustered": "STRICT, WITHOUT ROWID", "on_certificates": "",
 	},
 }
 
