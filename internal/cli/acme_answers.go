@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/signet-ca/signet/internal/challenge"
 	"github.com/signet-ca/signet/internal/keys"
+	"github.com/signet-ca/signet/internal/strict"
 )
 
 // acmeAnswers answers the challenges of one order. What was put up is taken down at the end,
@@ -123,7 +123,7 @@ func (a *acmeAnswer) Wait(ctx context.Context, c acme.Challenge) error {
 func (a *acmeAnswer) CleanUp(context.Context, acme.Challenge) error { return nil }
 
 // acmeToken is what RFC 8555, Section 8.1, allows: nothing that could be a path.
-var acmeToken = regexp.MustCompile(`^[A-Za-z0-9_-]{1,256}$`)
+var acmeToken = strict.Pattern(`^[A-Za-z0-9_-]{1,256}$`)
 
 // check refuses a challenge that a well-behaved server would not make, before anything of it
 // becomes a file, a record or an environment variable.
@@ -134,7 +134,7 @@ func (a *acmeAnswers) check(c acme.Challenge) error {
 	if c.Type == dnsPersist {
 		return a.checkLasting(c)
 	}
-	if !acmeToken.MatchString(c.Token) || c.KeyAuthorization != c.Token+"."+a.thumbprint {
+	if !acmeToken().MatchString(c.Token) || c.KeyAuthorization != c.Token+"."+a.thumbprint {
 		return fmt.Errorf("the ACME server's challenge for %s is not one of RFC 8555", c.Identifier.Value)
 	}
 	return nil

@@ -4,10 +4,11 @@ import (
 	"context"
 	"fmt"
 	"net/url"
-	"regexp"
 	"slices"
 
 	"github.com/mholt/acmez/v3/acme"
+
+	"github.com/signet-ca/signet/internal/strict"
 )
 
 // dnsPersist is the challenge whose record stands for good (draft-ietf-acme-dns-persist).
@@ -17,7 +18,7 @@ const dnsPersist = acme.ChallengeTypeDNSPersist01
 const maxIssuers = 10
 
 // issuerName is a name in lower-case A-labels, without a dot at its end.
-var issuerName = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+var issuerName = strict.Pattern(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
 // byDNS reports whether names are proved by DNS.
 func (a *acmeWays) byDNS() bool { return a.dnsHook != "" || a.dnsType == dnsPersist }
@@ -26,9 +27,9 @@ func (a *acmeWays) byDNS() bool { return a.dnsHook != "" || a.dnsType == dnsPers
 // both come from the server.
 func (a *acmeAnswers) checkLasting(c acme.Challenge) error {
 	wrong := len(c.IssuerDomainNames) == 0 || len(c.IssuerDomainNames) > maxIssuers ||
-		slices.ContainsFunc(c.IssuerDomainNames, func(name string) bool { return len(name) > 253 || !issuerName.MatchString(name) })
+		slices.ContainsFunc(c.IssuerDomainNames, func(name string) bool { return len(name) > 253 || !issuerName().MatchString(name) })
 	u, err := url.Parse(a.account.Location)
-	if wrong || err != nil || u.Scheme != "https" || !accountURI.MatchString(a.account.Location) {
+	if wrong || err != nil || u.Scheme != "https" || !accountURI().MatchString(a.account.Location) {
 		return fmt.Errorf("the ACME server's challenge for %s names neither itself nor the account in a way that a record can hold", c.Identifier.Value)
 	}
 	return nil
@@ -36,7 +37,7 @@ func (a *acmeAnswers) checkLasting(c acme.Challenge) error {
 
 // accountURI is what the value of a parameter may be made of (RFC 8659, Section 4.2): what is
 // visible, but no semicolon.
-var accountURI = regexp.MustCompile(`^[!-:<-~]{1,1000}$`)
+var accountURI = strict.Pattern(`^[!-:<-~]{1,1000}$`)
 
 // putLasting shows the record that has to stand, and has it added where there is a program
 // for that. Nobody removes it: the next certificate needs it again.

@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -19,6 +18,7 @@ import (
 	"github.com/mholt/acmez/v3/acme"
 
 	"github.com/signet-ca/signet/internal/keys"
+	"github.com/signet-ca/signet/internal/strict"
 )
 
 // Bounds on what an ACME server may make this command do: its answers are those of a stranger.
@@ -190,7 +190,7 @@ func acmeChain(pem []byte, o *acmeOrder) ([]*x509.Certificate, error) {
 	return chain, nil
 }
 
-var urnOfProblem = regexp.MustCompile(`^urn:ietf:params:acme:error:([A-Za-z]{1,40})$`)
+var urnOfProblem = strict.Pattern(`^urn:ietf:params:acme:error:([A-Za-z]{1,40})$`)
 
 // refusal puts an error of the library or the server into words. What the server says is
 // cut, and shown without anything that a terminal would obey.
@@ -217,7 +217,7 @@ func (s *acmeServer) refusal(err error) error {
 		}
 	}
 	kind := "problem"
-	if m := urnOfProblem.FindStringSubmatch(problem.Type); m != nil {
+	if m := urnOfProblem().FindStringSubmatch(problem.Type); m != nil {
 		kind = m[1]
 	}
 	if hint := acmeHints[kind]; hint != "" {

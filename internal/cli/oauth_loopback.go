@@ -210,10 +210,12 @@ func (l *login) finish(ctx context.Context, q url.Values) (*oauthTokens, error) 
 	return tokens, l.check(tokens, l.nonce)
 }
 
-var loginPage = template.Must(template.New("login").Parse(`<!doctype html>
+var loginPage = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("login").Parse(`<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>{{.Program}}</title>
 <body style="font-family: sans-serif; margin: 4em auto; max-width: 40em"><h1>{{.Program}}</h1><p>{{.Text}}</p></body></html>
 `))
+})
 
 func (l *login) page(w http.ResponseWriter, status int, text string) {
 	h := w.Header()
@@ -223,7 +225,7 @@ func (l *login) page(w http.ResponseWriter, status int, text string) {
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	_ = loginPage.Execute(w, struct{ Program, Text string }{l.env.Name, text})
+	_ = loginPage().Execute(w, struct{ Program, Text string }{l.env.Name, text})
 }
 
 // byCode logs in with a browser anywhere: the person copies a code from there.

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -57,7 +56,7 @@ func decodeAzure(data []byte) (Kind, error) {
 // cloud is the configured one.
 func (a *Azure) cloud() *azureCloud { return azureCloudOf(cmp.Or(a.Environment, azureClouds[0].name)) }
 
-var azureTenant = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.-]*$`)
+var azureTenant = strict.Pattern(`^[A-Za-z0-9][A-Za-z0-9.-]*$`)
 
 func openAzure(p *Provisioner, env *Env) error {
 	a := p.kind.(*Azure)
@@ -65,7 +64,7 @@ func openAzure(p *Provisioner, env *Env) error {
 	switch {
 	case a.TenantID == "":
 		return fault.New(fault.Invalid, "the member tenantID is missing; put the ID of your tenant (directory) there")
-	case !azureTenant.MatchString(a.TenantID):
+	case !azureTenant().MatchString(a.TenantID):
 		return fault.New(fault.Invalid, "the member tenantID is %q, which is no ID of a tenant", a.TenantID)
 	case cloud == nil:
 		return fault.New(fault.Invalid, "the member environment is %q; there are %s", a.Environment, azureNames())
@@ -101,7 +100,7 @@ func (a *Azure) Warnings() []string { return a.warnings() }
 // resource is a resource in Microsoft's cloud, taken apart.
 type resource struct{ id, subscription, group, kind, name string }
 
-var azureResource = regexp.MustCompile(`(?i)^/subscriptions/([^/\pC\pZ]+)/resourcegroups/([^/\pC\pZ]+)/providers/(microsoft\.compute/virtualmachines|microsoft\.compute/virtualmachinescalesets|microsoft\.managedidentity/userassignedidentities)/([^/\pC\pZ]+)(?:/virtualmachines/[^/\pC\pZ]+)?$`)
+var azureResource = strict.Pattern(`(?i)^/subscriptions/([^/\pC\pZ]+)/resourcegroups/([^/\pC\pZ]+)/providers/(microsoft\.compute/virtualmachines|microsoft\.compute/virtualmachinescalesets|microsoft\.managedidentity/userassignedidentities)/([^/\pC\pZ]+)(?:/virtualmachines/[^/\pC\pZ]+)?$`)
 
 // ParseResource takes the ID of a machine, of a set of machines or of an identity apart.
 // Microsoft spells them in different cases, so what is compared is lower case.
@@ -114,7 +113,7 @@ func ParseResource(id string) (subscription, group, name string, machine, ok boo
 }
 
 func parseResource(id string) *resource {
-	m := azureResource.FindStringSubmatch(id)
+	m := azureResource().FindStringSubmatch(id)
 	if m == nil || len(id) > 1024 {
 		return nil
 	}

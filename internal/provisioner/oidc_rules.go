@@ -4,11 +4,11 @@ import (
 	"encoding/json"
 	"net"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/signet-ca/signet/internal/fault"
+	"github.com/signet-ca/signet/internal/strict"
 )
 
 // ClaimValues are accepted values of a claim: one, or a list of them. An asterisk stands for
@@ -69,7 +69,7 @@ const (
 )
 
 // placeholder stands for the value of a claim.
-var placeholder = regexp.MustCompile(`\{([^{}]+)\}`)
+var placeholder = strict.Pattern(`\{([^{}]+)\}`)
 
 // check says what is wrong with a rule.
 func (r *ClaimRule) check() error {
@@ -79,7 +79,7 @@ func (r *ClaimRule) check() error {
 		}
 	}
 	for _, pattern := range slices.Concat(r.Principals, r.SANs) {
-		if strings.ContainsAny(placeholder.ReplaceAllString(pattern, ""), "{}") || len(placeholder.FindAllString(pattern, 2)) > 1 {
+		if strings.ContainsAny(placeholder().ReplaceAllString(pattern, ""), "{}") || len(placeholder().FindAllString(pattern, 2)) > 1 {
 			return fault.New(fault.Invalid, "%q: one claim in braces can stand in a principal or name, such as {preferred_username}", pattern)
 		}
 		if pattern == "" {
@@ -100,7 +100,7 @@ func (r *ClaimRule) apply(who *identity) {
 		}
 	}
 	for _, pattern := range r.Principals {
-		if !placeholder.MatchString(pattern) {
+		if !placeholder().MatchString(pattern) {
 			who.principals = append(who.principals, pattern)
 			continue
 		}
@@ -119,7 +119,7 @@ const mostValues = 100
 // fill puts each value of the claim into a pattern. A value that does not fit is left out:
 // what comes in a token is data and must not change what kind of name this is, or whose.
 func fill(pattern string, claims map[string]any, fits func(before, value, after string) (string, bool)) (filled []string) {
-	at := placeholder.FindStringSubmatchIndex(pattern)
+	at := placeholder().FindStringSubmatchIndex(pattern)
 	if at == nil {
 		return []string{pattern}
 	}
@@ -133,18 +133,18 @@ func fill(pattern string, claims map[string]any, fits func(before, value, after 
 }
 
 var (
-	accountWord = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._@+-]{0,127}$`)
-	dnsLabel    = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`)
-	dnsName     = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$`)
-	emailWord   = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9._+-]{0,62}[A-Za-z0-9_+-])?$`)
+	accountWord = strict.Pattern(`^[A-Za-z0-9_][A-Za-z0-9._@+-]{0,127}$`)
+	dnsLabel    = strict.Pattern(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`)
+	dnsName     = strict.Pattern(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$`)
+	emailWord   = strict.Pattern(`^[A-Za-z0-9_]([A-Za-z0-9._+-]{0,62}[A-Za-z0-9_+-])?$`)
 )
 
 func fitsPrincipal(before, value, after string) (string, bool) {
-	return before + value + after, accountWord.MatchString(value)
+	return before + value + after, accountWord().MatchString(value)
 }
 
 // uriHead is a URI up to where its host, if it has one, is settled.
-var uriHead = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*:(//[^/?#]+[/?#]|[^/])`)
+var uriHead = strict.Pattern(`^[A-Za-z][A-Za-z0-9+.-]*:(//[^/?#]+[/?#]|[^/])`)
 
 // fitsName: within a DNS name a value is one label, within an e-mail address a word, within
 // a URI behind the host it is escaped. A value that is the whole name is a DNS name or an
@@ -154,16 +154,16 @@ func fitsName(before, value, after string) (string, bool) {
 	switch around := before + after; {
 	case around == "":
 		local, domain := splitEmail(value)
-		return whole, net.ParseIP(value) == nil && dnsName.MatchString(value) || emailWord.MatchString(local) && dnsName.MatchString(domain)
+		return whole, net.ParseIP(value) == nil && dnsName().MatchString(value) || emailWord().MatchString(local) && dnsName().MatchString(domain)
 	case strings.Contains(around, ":"):
 		inside, ok := insideURI(value, after == "")
-		return before + inside + after, ok && uriHead.MatchString(before)
+		return before + inside + after, ok && uriHead().MatchString(before)
 	case strings.Contains(before, "@"):
-		return whole, dnsLabel.MatchString(value)
+		return whole, dnsLabel().MatchString(value)
 	case strings.Contains(after, "@"):
-		return whole, emailWord.MatchString(value)
+		return whole, emailWord().MatchString(value)
 	}
-	return whole, dnsLabel.MatchString(value)
+	return whole, dnsLabel().MatchString(value)
 }
 
 // insideURI escapes a value. At the end of a URI it may be several segments, such as the name
