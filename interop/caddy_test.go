@@ -5,6 +5,8 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"os/exec"
+	"path/filepath"
 	"testing"
 )
 
@@ -12,52 +14,70 @@ import (
 // the ports where it serves.
 func TestCaddy(t *testing.T) {
 	t.Parallel()
-	t.Run("alpn", func(t *testing.T) {
-		t.Parallel()
-		s := newSite(t, "Caddy")
-		s.caddy("alpn.caddy.test", brief, "", `
-	key_type rsa2048
-	renew_interval 1s`, "disable_http_challenge")
-		first := s.served("alpn.caddy.test", "RSA")
-		s.eventually("a renewal by Caddy", func() bool {
-			return s.served("alpn.caddy.test", "RSA").SerialNumber.Cmp(first.SerialNumber) != 0
+	for name, c := range map[string]struct{ kind, keyType, without string }{
+		"alpn": {"RSA", "rsa2048", "http"},
+		"http": {"EC", "p256", "tlsalpn"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, "Caddy")
+			host := name + ".caddy.test"
+			s.background(s.caddy(host, brief, "key_type "+c.keyType+"\n\trenew_interval 1s", c.without), "caddy.log")
+			first := s.served(host, c.kind)
+			s.eventually("a renewal by Caddy", func() bool {
+				return s.served(host, c.kind).SerialNumber.Cmp(first.SerialNumber) != 0
+			})
 		})
-	})
-	t.Run("http", func(t *testing.T) {
+	}
+	t.Run("bound", func(t *testing.T) {
 		t.Parallel()
 		s := newSite(t, "Caddy")
 		id, secret := s.eab()
-		s.caddy("http.caddy.test", bound, fmt.Sprintf(`
-	acme_eab {
-		key_id %s
-		mac_key %s
-	}`, id, secret), "", "disable_tlsalpn_challenge")
-		s.served("http.caddy.test", "EC")
+		tries := 0 // each stores what it has, and so its account, under a name of its own
+		register := func(id, key, until string) (string, error) {
+			tries++
+			binding := ""
+			if id != "" {
+				binding = fmt.Sprintf("acme_eab {\n\t\tkey_id %s\n\t\tmac_key %s\n\t}", id, key)
+			}
+			return s.until(s.caddy(fmt.Sprintf("bound%d.caddy.test", tries), bound, binding, "tlsalpn"), "until.log", until)
+		}
+		_, _ = register(id, secret, "certificate obtained successfully")
+		stored, err := filepath.Glob(s.path("bound1.caddy.test/certificates/*/*/bound1.caddy.test.crt"))
+		s.check(err)
+		if len(stored) != 1 {
+			t.Fatalf("Caddy stored %v", stored)
+		}
+		s.certificate(stored[0], "EC", "bound1.caddy.test")
+		s.refusesBindings(id, secret, "", func(id, key string) (string, error) {
+			return register(id, key, "could not get certificate from issuer")
+		})
 	})
 }
 
-// caddy starts Caddy with a site, global options and one of its issuer.
-func (s *site) caddy(host, provisioner, eab, options, issuer string) {
+// caddy is Caddy with a site, global options and a challenge that it does without.
+func (s *site) caddy(host, provisioner, options, without string) *exec.Cmd {
 	s.Helper()
 	config := s.file("Caddyfile", fmt.Sprintf(`{
 	admin off
-	storage file_system %[1]s/caddy
+	storage file_system %[1]s/%[7]s
 	default_bind 127.0.0.1
 	http_port %[2]s
 	https_port %[3]s
 	acme_ca %[4]s
 	acme_ca_root %[5]s
-	email me@example.com%[6]s%[7]s
+	email me@example.com
+	%[6]s
 }
-%[8]s {
+%[7]s {
 	tls {
 		issuer acme {
-			%[9]s
+			disable_%[8]s_challenge
 		}
 	}
 }
-`, s.dir, s.httpPort, s.tlsPort, s.directory(provisioner), s.root, eab, options, host, issuer))
-	s.background(s.command("caddy", "run", "--adapter", "caddyfile", "--config", config), "caddy.log")
+`, s.dir, s.httpPort, s.tlsPort, s.directory(provisioner), s.root, options, host, without))
+	return s.command("caddy", "run", "--adapter", "caddyfile", "--config", config)
 }
 
 // served waits until a server shows a certificate of the site, and gives it.

@@ -48,9 +48,13 @@ esac
 	certbot(open, "unregister")
 
 	id, secret := s.eab()
-	certbot(bound, append([]string{"certonly", "--agree-tos", "--register-unsafely-without-email", "--eab-kid", id, "--eab-hmac-key", secret, "-d", "eab.certbot.test"}, listen...)...)
-	s.certificate(live("eab.certbot.test"), "EC", "eab.certbot.test")
-	certbot(bound, "revoke", "--cert-path", live("eab.certbot.test"), "--no-delete-after-revoke")
+	for keyType, kind := range map[string]string{"ecdsa": "EC", "rsa": "RSA"} {
+		name := keyType + ".eab.certbot.test"
+		certbot(bound, append([]string{"certonly", "--agree-tos", "--register-unsafely-without-email", "--eab-kid", id, "--eab-hmac-key", secret, "--key-type", keyType, "-d", name}, listen...)...)
+		leaf := s.certificate(live(name), kind, name)
+		certbot(bound, "revoke", "--cert-path", live(name), "--no-delete-after-revoke")
+		s.revoked(leaf)
+	}
 	at = "refused"
 	s.refusesBindings(id, secret, "Server requires external account binding", func(id, key string) (string, error) {
 		args := []string{"register", "--agree-tos", "--register-unsafely-without-email"}

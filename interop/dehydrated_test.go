@@ -69,10 +69,13 @@ WELLKNOWN=%q
 	s.revoked(second)
 
 	id, secret := s.eab()
-	binding := fmt.Sprintf("EAB_KID=%q\nEAB_HMAC_KEY=%q\nKEY_ALGO=secp384r1", id, secret)
-	dehydrated("eab", bound, binding, "--register", "--accept-terms")
-	dehydrated("eab", bound, binding, "--cron", "--domain", "eab.dehydrated.test")
-	s.certificate(stored("eab", "eab.dehydrated.test"), "EC", "eab.dehydrated.test")
+	binding := fmt.Sprintf("EAB_KID=%q\nEAB_HMAC_KEY=%q\nKEYSIZE=2048\nKEY_ALGO=", id, secret)
+	dehydrated("eab", bound, binding+"rsa", "--register", "--accept-terms")
+	for keyType, kind := range map[string]string{"secp384r1": "EC", "prime256v1": "EC", "rsa": "RSA"} {
+		name := keyType + ".eab.dehydrated.test"
+		dehydrated("eab", bound, binding+keyType, "--cron", "--domain", name)
+		s.certificate(stored("eab", name), kind, name)
+	}
 	s.refusesBindings(id, secret, "requires an external account but no EAB_KID", func(id, key string) (string, error) {
 		more := ""
 		if id != "" {

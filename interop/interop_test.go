@@ -12,6 +12,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"flag"
 	"fmt"
 	"math/big"
@@ -75,7 +76,7 @@ type site struct {
 const (
 	open  = "acme"  // for everybody
 	bound = "bound" // for accounts that are vouched for
-	byDNS = "dns"   // for proofs by DNS alone
+	byDNS = "dns"   // for proofs by DNS alone, of certificates that end soon
 	brief = "brief" // gives certificates that end soon
 	caa   = "caa"   // heeds CAA records
 )
@@ -129,8 +130,10 @@ func (s *site) configure(port string) {
 	everybody["profiles"] = map[string]any{"short": map[string]any{"description": "three hours", "claims": map[string]any{"defaultTLSCertDuration": "3h"}}}
 	heeding := provisioner(caa, false)
 	heeding["caaCheck"], heeding["caaIdentities"] = true, []string{caaIdentity}
-	brieflyValid := provisioner(brief, false)
-	brieflyValid["claims"] = map[string]any{"minTLSCertDuration": "5s", "defaultTLSCertDuration": "18s"}
+	brieflyValid, brieflyByDNS := provisioner(brief, false), provisioner(byDNS, false, "dns-01")
+	for _, p := range []map[string]any{brieflyValid, brieflyByDNS} {
+		p["claims"] = map[string]any{"minTLSCertDuration": "5s", "defaultTLSCertDuration": "18s"}
+	}
 	config, err := json.Marshal(map[string]any{
 		"root": s.root, "crt": s.file("home/certs/intermediate_ca.crt", pemOf(issuer)),
 		"key":     s.file("home/secrets/intermediate_ca_key", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))),
@@ -139,7 +142,7 @@ func (s *site) configure(port string) {
 		"crl":    map[string]any{"enabled": true, "generateOnRevoke": true},
 		"db":     map[string]string{"type": "sqlite", "dataSource": filepath.Join(home, "db")},
 		"authority": map[string]any{"backdate": "1s", "provisioners": []any{
-			everybody, provisioner(bound, true), provisioner(byDNS, false, "dns-01"), brieflyValid, heeding,
+			everybody, provisioner(bound, true), brieflyByDNS, brieflyValid, heeding,
 		}, "previousIssuers": []string{s.file("home/certs/crossed.crt", pemOf(crossed))}},
 	})
 	s.check(err)
@@ -225,14 +228,22 @@ func (s *site) environment() []string {
 // background runs a command until the test ends, and gives the file of what it says.
 func (s *site) background(cmd *exec.Cmd, name string) (log string) {
 	s.Helper()
-	log = s.path(name)
+	stop := s.start(cmd, name)
+	s.Cleanup(stop)
+	return s.path(name)
+}
+
+// start runs a command that writes what it says into a file, until it is stopped.
+func (s *site) start(cmd *exec.Cmd, name string) (stop func()) {
+	s.Helper()
+	log := s.path(name)
 	out, err := os.Create(log)
 	s.check(err)
 	cmd.Stdout, cmd.Stderr = out, out
 	s.check(cmd.Start())
 	done := make(chan struct{})
 	go func() { _ = cmd.Wait(); close(done) }()
-	s.Cleanup(func() {
+	return func() {
 		_ = cmd.Process.Signal(os.Interrupt)
 		select {
 		case <-done:
@@ -245,8 +256,21 @@ func (s *site) background(cmd *exec.Cmd, name string) (log string) {
 			text, _ := os.ReadFile(log)
 			s.Logf("%s:\n%s", name, tail(string(text)))
 		}
+	}
+}
+
+// until runs a server of others until a log of it has these words, and gives the log. The
+// error says that it had to be ended: a server goes on without a certificate.
+func (s *site) until(cmd *exec.Cmd, log, words string) (string, error) {
+	s.Helper()
+	defer s.start(cmd, "until.log")()
+	var text string
+	s.eventually(fmt.Sprintf("%q in the log of %s", words, cmd.Args[0]), func() bool {
+		all, _ := os.ReadFile(s.path(log)) // it may have to be made yet
+		text = string(all)
+		return strings.Contains(text, words)
 	})
-	return log
+	return text, errors.New("ended by the test")
 }
 
 func tail(text string) string {

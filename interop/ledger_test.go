@@ -290,7 +290,7 @@ func cell(words map[string]bool) string {
 // origins of clients that are no Debian package of the same name.
 var origins = map[string]string{
 	"Caddy": "caddy", "Apache mod_md": "apache2",
-	"npm acme-client": "npm", "Go acmez": "github.com/mholt/acmez/v3", "Go lego": "github.com/go-acme/lego/v4", "Go x/crypto/acme": "golang.org/x/crypto",
+	"npm acme-client": "npm", "Ruby acme-client": "ruby-acme-client", "Go acmez": "github.com/mholt/acmez/v3", "Go lego": "github.com/go-acme/lego/v4", "Go x/crypto/acme": "golang.org/x/crypto",
 }
 
 var upstream = regexp.MustCompile(`^(?:\d+:)?([0-9][0-9.]*[0-9])`)

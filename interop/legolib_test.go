@@ -123,6 +123,15 @@ func TestLegoLibrary(t *testing.T) {
 	s.revoked(wild)
 	found, _ = get("http-01", certificate.ObtainRequest{Domains: []string{"other.golego.test"}, PreferredChain: s.otherRoot.Subject.CommonName})
 	s.alternate(s.file("other.crt", string(found.Certificate)))
+	for _, way := range []string{"dns-01", "tls-alpn-01"} { // renewals and revocations by each
+		name := way + ".again.golego.test"
+		_, first := get(way, certificate.ObtainRequest{Domains: []string{name}})
+		found, second := get(way, certificate.ObtainRequest{Domains: []string{name}, PrivateKey: rsaKey(t)})
+		s.chain(found.Certificate, "RSA", name)
+		s.renewed(first, second)
+		s.check(library.Certificate.Revoke(found.Certificate))
+		s.revoked(second)
+	}
 	s.check(library.Registration.DeleteRegistration())
 	s.legoBindings()
 }

@@ -4,7 +4,9 @@ import (
 	"crypto"
 	"crypto/rand"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/pem"
+	"strings"
 	"testing"
 
 	"golang.org/x/crypto/acme"
@@ -60,6 +62,31 @@ func TestXCryptoACME(t *testing.T) {
 	s.check(c.RevokeAuthorization(ctx, authz.URI))
 	s.check(c.AccountKeyRollover(ctx, rsaKey(t)))
 	s.check(c.DeactivateReg(ctx))
+	s.xcryptoBindings()
+}
+
+// xcryptoBindings has accounts of both kinds vouched for, and refused.
+func (s *site) xcryptoBindings() {
+	s.Helper()
+	register := func(key crypto.Signer, id, secret string) error {
+		account := &acme.Account{}
+		if id != "" {
+			mac, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(secret, "="))
+			s.check(err)
+			account.ExternalAccountBinding = &acme.ExternalAccountBinding{KID: id, Key: mac}
+		}
+		c := &acme.Client{Key: key, HTTPClient: s.browser(), DirectoryURL: s.directory(bound)}
+		_, err := c.Register(s.Context(), account, acme.AcceptTOS)
+		return err
+	}
+	var id, secret string
+	for _, key := range []crypto.Signer{ecKey(s.T), rsaKey(s.T)} {
+		id, secret = s.eab()
+		s.check(register(key, id, secret))
+	}
+	s.refusesBindings(id, secret, "", func(id, key string) (string, error) {
+		return said(register(ecKey(s.T), id, key))
+	})
 }
 
 // fulfil answers a challenge of an authorization and waits until the server has seen it.

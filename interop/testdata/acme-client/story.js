@@ -1,11 +1,11 @@
-// Issues by each challenge, with both kinds of keys and with a binding, renews and revokes.
+// Issues by each challenge, with both kinds of keys and with bindings, renews and revokes.
 const fs = require('node:fs');
 const http = require('node:http');
 const path = require('node:path');
 const tls = require('node:tls');
 const acme = require('acme-client');
 
-const { OPEN, BOUND, EAB_ID, EAB_KEY, HTTP_PORT, TLS_PORT, NAMES, OUT } = process.env;
+const { OPEN, BOUND, EAB_EC, EAB_RSA, HTTP_PORT, TLS_PORT, NAMES, OUT } = process.env;
 
 const files = new Map();
 const site = http.createServer((q, a) => (files.has(q.url) ? a.end(files.get(q.url)) : a.writeHead(404).end()));
@@ -75,11 +75,14 @@ async function main() {
   await client.updateAccount({ contact: ['mailto:you@example.com'] });
   await client.updateAccount({ status: 'deactivated' });
 
-  const bound = new acme.Client({
-    directoryUrl: BOUND, accountKey: await acme.crypto.createPrivateRsaKey(2048), backoffMin: 500,
-    externalAccountBinding: { kid: EAB_ID, hmacKey: EAB_KEY },
-  });
-  await get(bound, 'eab.node.test', 'eab.node.test', 'http-01', ec);
+  const bindings = { ec: [EAB_EC, await acme.crypto.createPrivateEcdsaKey()], rsa: [EAB_RSA, await acme.crypto.createPrivateRsaKey(2048)] };
+  for (const [kind, [given, key]] of Object.entries(bindings)) {
+    const [kid, hmacKey] = given.split(' ');
+    const bound = new acme.Client({ directoryUrl: BOUND, accountKey: key, backoffMin: 500, externalAccountBinding: { kid, hmacKey } });
+    for (const [of, certKey] of Object.entries({ ec, rsa })) {
+      await get(bound, `${kind}-${of}.eab.node.test`, `${kind}-${of}.eab.node.test`, 'http-01', certKey);
+    }
+  }
 }
 
 main().then(() => process.exit(0), (err) => { console.error(err); process.exit(1); });
