@@ -342,6 +342,7 @@ func TestAccountKeys(t *testing.T) {
 	})
 	for name, jwk := range map[string]map[string]any{
 		"a point off the curve": {"kty": "EC", "crv": "P-256", "x": b64(make([]byte, 32)), "y": b64(append(make([]byte, 31), 1))},
+		"a short coordinate":    {"kty": "EC", "crv": "P-256", "x": b64(make([]byte, 31)), "y": b64(make([]byte, 32))}, // the gem acme-client makes them
 		"an unknown curve":      {"kty": "EC", "crv": "P-192", "x": "AA", "y": "AA"},
 		"an unknown type":       {"kty": "XX"},
 		"a key by reference":    {"jku": "https://evil.example/key"},
@@ -354,6 +355,9 @@ func TestAccountKeys(t *testing.T) {
 			r := c.raw(url, sign(t, c.key, map[string]any{"alg": "ES256", "url": url, "nonce": c.nonce(), "jwk": jwk}, `{}`))
 			if r.status != 400 {
 				t.Errorf("status %d: %s", r.status, r.body)
+			}
+			if name == "a short coordinate" {
+				r.refused(400, "badPublicKey")
 			}
 		})
 	}

@@ -194,8 +194,7 @@ func caACMEEABAdd() *command {
 			if err != nil {
 				return nil, err
 			}
-			k := &store.ACMEKey{ID: eabID(), Secret: make([]byte, 32), Policy: rules, CreatedAt: env.Now()}
-			_, _ = rand.Read(k.Secret) // crypto/rand never fails
+			k := &store.ACMEKey{ID: eabID(), Secret: eabSecret(), Policy: rules, CreatedAt: env.Now()}
 			if len(args) > 1 {
 				k.Reference = args[1]
 			}
@@ -233,6 +232,19 @@ func caACMEEABAdd() *command {
 
 // eabID is 32 random letters and digits.
 func eabID() string { return (rand.Text() + rand.Text())[:32] }
+
+// eabSecret is 32 random bytes. Their base64url does not begin with a dash, or certbot and
+// others would take it for a flag.
+func eabSecret() []byte {
+	const dash = 62 // the sextet that is written so
+	secret := make([]byte, 32)
+	for {
+		_, _ = rand.Read(secret) // crypto/rand never fails
+		if secret[0]>>2 != dash {
+			return secret
+		}
+	}
+}
 
 func caACMEEABList() *command {
 	var f eabFlags

@@ -146,3 +146,6 @@ func Undocumented() []string {
 	walk(tree("signet"))
 	return missing
 }
+
+// EABSecret is a new key for external account binding.
+var EABSecret = eabSecret
