@@ -440,6 +440,11 @@ func TestKeyChange(t *testing.T) {
 		{"no account", func(_ *client, p *parts) { delete(p.ask, "account") }, 400, "malformed"},
 		{"another old key", func(_ *client, p *parts) { p.ask["oldKey"] = taken.jwk() }, 400, "malformed"},
 		{"no old key", func(_ *client, p *parts) { delete(p.ask, "oldKey") }, 400, ""},
+		{"an old key that names its algorithm", func(c *client, p *parts) {
+			old := c.jwk()
+			old["alg"] = "ES256"
+			p.ask["oldKey"] = old
+		}, 200, ""},
 		{"the same key", func(c *client, p *parts) { p.key, p.inner["jwk"] = c, c.jwk() }, 400, "malformed"},
 		{"an inner message signed by another key", func(c *client, p *parts) { p.key = &client{world: c.world, key: newKey(c.t)} }, 400, "malformed"},
 		{"an inner message signed by the old key", func(c *client, p *parts) { p.key = c }, 400, "malformed"},

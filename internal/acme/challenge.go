@@ -30,6 +30,9 @@ func (q *request) challenge() error {
 		}
 	}
 	open := authzStatus(a, q.now) == "pending" && (c.Status == "processing" || c.Status == "pending")
+	if open && len(q.body.payload) > 0 && !q.kind.Offers(c.Type) {
+		return unauthorized("challenges of type %s are not accepted here any more; answer another one", c.Type)
+	}
 	if open && (c.Status == "processing" || len(q.body.payload) > 0) {
 		if a, err = q.try(a, c); err != nil {
 			return err

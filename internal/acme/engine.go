@@ -201,7 +201,7 @@ func (e *engine) load(r *run) (*store.ACMEAuthz, *store.ACMEChallenge, *challeng
 		}
 	}
 	c := findChallenge(a, r.challengeID)
-	if c == nil || account.Status != "valid" || authzStatus(a, time.Now()) != "pending" || (c.Status != "pending" && c.Status != "processing") {
+	if c == nil || !r.kind.Offers(c.Type) || account.Status != "valid" || authzStatus(a, time.Now()) != "pending" || (c.Status != "pending" && c.Status != "processing") {
 		return a, nil, nil, nil
 	}
 	return a, c, &challenge.Attempt{Type: c.Type, Identifier: challenge.Identifier{Type: a.Type, Value: a.Value}, Wildcard: a.Wildcard || a.Subdomains,

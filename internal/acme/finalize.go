@@ -384,7 +384,8 @@ func (q *request) clientIP() string {
 	return host
 }
 
-// limitCertificates bounds how often one set of names is certified.
+// limitCertificates bounds how often one set of names is certified. A renewal in its time is
+// never turned away: a certificate is replaced once, so nobody gets around the bound by that.
 func (q *request) limitCertificates(o *store.ACMEOrder) error {
 	n := q.kind.Bounds().Certificates
 	if n < 0 {
@@ -396,5 +397,10 @@ func (q *request) limitCertificates(o *store.ACMEOrder) error {
 	}
 	slices.Sort(names)
 	wait := q.limits.take(limitKey{"certificates " + q.p.ID, strings.Join(names, " ")}, n, 24*time.Hour, q.now)
+	if wait > 0 {
+		if due, err := q.renewsInTime(o); err != nil || due {
+			return err
+		}
+	}
 	return limited(wait, "certificatesPerDay", "too many certificates for exactly these names")
 }

@@ -91,6 +91,11 @@ func TestFinalize(t *testing.T) {
 		{"a URI", []string{"a.example"}, &x509.CertificateRequest{DNSNames: []string{"a.example"}, URIs: []*url.URL{uri}}, 400, "badCSR"},
 		{"an otherName", []string{"a.example"}, &x509.CertificateRequest{ExtraExtensions: san(name(2, "a.example"), other)}, 400, "badCSR"},
 		{"a registered ID", []string{"a.example"}, &x509.CertificateRequest{ExtraExtensions: san(name(2, "a.example"), name(8, "\x2a\x03"))}, 400, "badCSR"},
+		{"a name of a directory", []string{"a.example"}, &x509.CertificateRequest{ExtraExtensions: san(name(2, "a.example"), asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 4, IsCompound: true, Bytes: []byte{0x30, 0}})}, 400, "badCSR"},
+		{"two lists of names", []string{"a.example"}, &x509.CertificateRequest{ExtraExtensions: append(san(name(2, "evil.example")), san(name(2, "a.example"))...)}, 400, "badCSR"},
+		{"an address as a DNS name", []string{"127.0.0.1"}, plain("127.0.0.1"), 400, "badCSR"},
+		{"a DNS name with a NUL", []string{"a.example"}, &x509.CertificateRequest{ExtraExtensions: san(name(2, "a.example\x00.evil.example"))}, 400, "badCSR"},
+		{"a common name with a NUL", []string{"a.example"}, &x509.CertificateRequest{Subject: pkix.Name{CommonName: "a.example\x00"}, DNSNames: []string{"a.example"}}, 400, "badCSR"},
 		{"to be a CA", []string{"a.example"}, &x509.CertificateRequest{DNSNames: []string{"a.example"}, ExtraExtensions: []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 19}, Critical: true, Value: ca}}}, 400, "badCSR"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -133,6 +138,7 @@ func TestFinalizePayload(t *testing.T) {
 		{"no DER", `{"csr":"AAAA"}`, 400, "badCSR"},
 		{"a certificate", `{"csr":"` + b64(c.ca.Root.Raw) + `"}`, 400, "badCSR"},
 		{"a bent signature", `{"csr":"` + b64(bent) + `"}`, 400, "badCSR"},
+		{"a signature by SHA-1", `{"csr":"` + b64(request(t, newKey(t), &x509.CertificateRequest{DNSNames: []string{"a.example"}, SignatureAlgorithm: x509.ECDSAWithSHA1})) + `"}`, 400, "badCSR"},
 		{"something after it", `{"csr":"` + b64(append(append([]byte{}, good...), 0)) + `"}`, 400, "badCSR"},
 		{"the key of the account", `{"csr":"` + b64(request(t, c.key, &x509.CertificateRequest{DNSNames: []string{"a.example"}})) + `"}`, 400, "badCSR"},
 		{"a number", `{"csr":5}`, 400, "malformed"},
@@ -631,6 +637,22 @@ func TestLimits(t *testing.T) {
 	limited(c.finalize(c.ready("a.example"), csrFor(t, "a.example")), "certificatesPerDay")
 	c.certificate("a.example", "b.example")
 
+	// A renewal in its time is never turned away, and one that comes too early is.
+	o, leaf, _ := c.certificate("r.example")
+	replace := func() *reply {
+		r := c.post(c.url("new-order"), `{"identifiers":[{"type":"dns","value":"r.example"}],"replaces":"`+certID(leaf)+`"}`).want(201)
+		r.into(o)
+		c.prove(o.Authorizations[0])
+		return c.finalize(o, csrFor(t, "r.example"))
+	}
+	limited(replace(), "certificatesPerDay")
+	if err := c.ca.Store.Update(t.Context(), func(tx *store.Tx) error {
+		return tx.SetACMERenewal(store.ACMERenewal{Scope: "*", CreatedAt: time.Now()})
+	}); err != nil {
+		t.Fatal(err)
+	}
+	c.finalize(o, csrFor(t, "r.example")).want(200)
+
 	c = with("identifiersPerOrder", 2)
 	c.post(c.url("new-order"), dnsOrder("a.example", "b.example", "c.example")).refused(400, "malformed")
 
@@ -729,6 +751,28 @@ func TestReuse(t *testing.T) {
 	o := c.order("a.example")
 	c.post(o.Authorizations[0], `{"status":"deactivated"}`).want(200)
 	c.finalize(o, csrFor(t, "a.example")).refused(403, "orderNotReady")
+}
+
+// A challenge type that the operator turns off proves nothing any more, also where it was
+// offered before.
+func TestChallengeTurnedOff(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	c := w.newClient()
+	o := c.order("off.example")
+	ch := c.readAuthz(o.Authorizations[0]).challenge(t, "http-01")
+	c.show(ch.Token)
+	w.ca.Reload(withACME(map[string]any{"challenges": []string{"dns-01"}}))
+	c.post(ch.URL, "{}").refused(403, "unauthorized")
+	c.get(ch.URL).want(200) // to look is no harm
+	if a := c.readAuthz(o.Authorizations[0]); a.Status != "pending" {
+		t.Errorf("authorization %s", a.Status)
+	}
+	if c.asked != 0 {
+		t.Error("the name was looked at")
+	}
+	c.proveDNS(o.Authorizations[0])
+	c.finalize(o, csrFor(t, "off.example")).want(200)
 }
 
 // CAA records are heeded where that is wanted (RFC 8659, RFC 8657), whichever name has one.

@@ -195,7 +195,7 @@ func verifyEC(k *ecdsa.PublicKey, digest, sig []byte, size int) bool {
 	return false
 }
 
-// parseKey reads a public key that came along.
+// parseKey reads a public key that came along, to check a signature by an algorithm; "": by none.
 func parseKey(raw json.RawMessage, alg string) (crypto.PublicKey, error) {
 	jwk, err := keys.ParseJWK(raw)
 	if err != nil {
@@ -204,7 +204,7 @@ func parseKey(raw json.RawMessage, alg string) (crypto.PublicKey, error) {
 	if !jwk.IsPublic() {
 		return nil, badKey("the jwk is not a public key; a private one must never be sent, so make a new one")
 	}
-	if jwk.Algorithm != "" && jwk.Algorithm != alg {
+	if alg != "" && jwk.Algorithm != "" && jwk.Algorithm != alg {
 		return nil, malformed("the jwk is for the algorithm %q and the signature is made with %q", clip(jwk.Algorithm), alg)
 	}
 	if keys.SignatureAlgorithms(jwk.Key) == nil {

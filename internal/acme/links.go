@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/signet-ca/signet/internal/store"
@@ -13,11 +14,25 @@ import (
 // baseURL is where a client reaches this CA: by the name it used, if that is one of ours,
 // else by the first of ours. A forged Host header never gets into a link.
 func baseURL(names []string, r *http.Request) string {
-	host, port := splitHost(r.Host)
+	host, _ := splitHost(r.Host)
 	if !isOwn(names, host) && len(names) > 0 {
 		host = strings.Trim(names[0], "[]")
 	}
-	return "https://" + joinHost(host, port)
+	return "https://" + joinHost(host, askedPort(r))
+}
+
+// askedPort is the port by which a client reaches this CA, "" if that is the one of HTTPS: that
+// of the Host header, or of the connection where a client names no host. What is no port is none.
+func askedPort(r *http.Request) string {
+	host := r.Host
+	if at, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && host == "" {
+		host = at.String()
+	}
+	_, port := splitHost(host)
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || strconv.FormatUint(n, 10) != port {
+		return ""
+	}
+	return port
 }
 
 // splitHost takes a Host apart; the port of HTTPS is none.
@@ -65,9 +80,8 @@ func (q *request) checkURL(signed *string) error {
 	host, target, _ := strings.Cut(rest, "/")
 	target = "/" + target
 	name, port := splitHost(host)
-	_, asked := splitHost(q.r.Host)
 	path, _, _ := strings.Cut(q.r.RequestURI, "?")
-	if !ok || !isOwn(q.state.DNSNames, name) || port != asked || (target != q.r.RequestURI && target != path) {
+	if !ok || !isOwn(q.state.DNSNames, name) || port != askedPort(q.r) || (target != q.r.RequestURI && target != path) {
 		return malformed("the url in the protected header is not the one that was asked: the signature is for %q", clip(*signed))
 	}
 	return nil

@@ -1,7 +1,9 @@
 package acme_test
 
 import (
+	"crypto/tls"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -94,12 +96,25 @@ func TestLinksFollowOurNames(t *testing.T) {
 	for host, want := range map[string]string{
 		"ca.example" + port: "https://ca.example" + port, "CA.example": "https://ca.example", "ca.example:443": "https://ca.example", "[::1]:8443": "https://[::1]:8443",
 		"evil.example": "https://127.0.0.1", "evil.example" + port: "https://127.0.0.1" + port, "ca.example.evil.example": "https://127.0.0.1",
+		"ca.example:80,evil.example": "https://ca.example", "ca.example:": "https://ca.example", "ca.example:99999": "https://ca.example", "evil.example:x": "https://127.0.0.1",
 	} {
 		req, _ := http.NewRequest("GET", w.url("directory"), nil)
 		req.Host = host
 		if r := w.do(req).want(200); !strings.Contains(string(r.body), `"newNonce":"`+want+`/acme/acme/new-nonce"`) {
 			t.Errorf("Host %s: %s", host, r.body)
 		}
+	}
+	// A client that names no host at all is led to where it is.
+	conn, err := tls.Dial("tcp", strings.TrimPrefix(w.srv.URL, "https://"), w.web.Transport.(*http.Transport).TLSClientConfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "GET /acme/acme/directory HTTP/1.0\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := io.ReadAll(conn); err != nil || !strings.Contains(string(text), `"newNonce":"`+w.srv.URL+`/acme/acme/new-nonce"`) {
+		t.Errorf("without a Host: %v %s", err, text)
 	}
 	// An account made under one name is used under another.
 	c := w.newClient()

@@ -134,11 +134,10 @@ func (q *request) checkReplaces(certID string, ids []store.ACMEIdentifier) (*rep
 	if err != nil {
 		return nil, err
 	}
-	early, _, err := q.wanted(c)
-	if err != nil {
+	r := &replacement{}
+	if r.due, err = q.isDue(c, revoked); err != nil {
 		return nil, err
 	}
-	r := &replacement{due: !suggest(c, revoked || early, q.now).Start.After(q.now)}
 	err = q.store.View(q.ctx, func(tx *store.Tx) (err error) {
 		r.record, err = tx.ACMECertificate(serial)
 		return err
@@ -156,6 +155,28 @@ func (q *request) checkReplaces(certID string, ids []store.ACMEIdentifier) (*rep
 		return nil, malformed("the order shares no name with the certificate that it would replace")
 	}
 	return r, r.free(q)
+}
+
+// isDue reports whether it is time to renew a certificate.
+func (q *request) isDue(c *store.Certificate, revoked bool) (bool, error) {
+	early, _, err := q.wanted(c)
+	return err == nil && !suggest(c, revoked || early, q.now).Start.After(q.now), err
+}
+
+// renewsInTime reports whether an order replaces a certificate that should be renewed by now.
+func (q *request) renewsInTime(o *store.ACMEOrder) (bool, error) {
+	if o.Replaces == "" {
+		return false, nil
+	}
+	serial, err := q.serialOf(o.Replaces)
+	if err != nil {
+		return false, err
+	}
+	c, revoked, err := q.recorded(serial)
+	if err != nil {
+		return false, err
+	}
+	return q.isDue(c, revoked)
 }
 
 // free reports whether nothing replaces the certificate: neither did an order, nor does one
