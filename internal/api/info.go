@@ -10,7 +10,9 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 
+	"github.com/signet-ca/signet/internal/ca"
 	"github.com/signet-ca/signet/internal/fault"
 	"github.com/signet-ca/signet/internal/keys"
 )
@@ -173,18 +175,43 @@ func (a *API) crl(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	body, kind, name := list.DER, "application/pkix-crl", "crl.crl"
+	shown := a.shownCRL(list)
+	body, kind, name, tag := list.DER, "application/pkix-crl", "crl.crl", shown.tag
 	if r.URL.Query().Has("pem") {
-		body = pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: list.DER})
+		body, tag = shown.pem()
 		kind, name = "application/x-pem-file", "crl.pem"
 	}
-	sum := sha256.Sum256(body)
 	h := w.Header()
 	h.Set("Content-Type", kind)
 	h.Set("Content-Disposition", `attachment; filename="`+name+`"`)
 	h.Set("Expires", list.NextUpdate.UTC().Format(http.TimeFormat))
-	h.Set("ETag", `"`+hex.EncodeToString(sum[:16])+`"`)
+	h.Set("ETag", tag)
 	h.Set("Cache-Control", "public, no-transform")
 	http.ServeContent(w, r, "", list.ThisUpdate, bytes.NewReader(body))
 	return nil
+}
+
+// shownCRL is what is made of a revocation list once, however often it is fetched. Entity tags
+// are those of RFC 9110, Section 8.8.3.
+type shownCRL struct {
+	list *ca.RevocationList
+	tag  string
+	pem  func() (text []byte, tag string)
+}
+
+func (a *API) shownCRL(list *ca.RevocationList) *shownCRL {
+	if shown := a.crlShown.Load(); shown != nil && shown.list == list {
+		return shown
+	}
+	shown := &shownCRL{list: list, tag: entityTag(list.DER), pem: sync.OnceValues(func() ([]byte, string) {
+		text := pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: list.DER})
+		return text, entityTag(text)
+	})}
+	a.crlShown.Store(shown)
+	return shown
+}
+
+func entityTag(body []byte) string {
+	sum := sha256.Sum256(body)
+	return `"` + hex.EncodeToString(sum[:16]) + `"`
 }

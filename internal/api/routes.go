@@ -27,7 +27,8 @@ type API struct {
 	TLS     func() *TLSOptions               // what clients are told about TLS
 	Ready   func(ctx context.Context) Status // for /ready
 
-	issuers atomic.Pointer[quotedChain] // of the last answer
+	issuers  atomic.Pointer[quotedChain] // of the last answer
+	crlShown atomic.Pointer[shownCRL]    // last
 }
 
 // handler is an endpoint: what goes wrong is returned, and answered in one place.

@@ -30,6 +30,7 @@ type CA struct {
 	sealKick   chan struct{} // asks for secrets to be sealed anew
 	crlKick    chan struct{} // asks the publisher for a fresh revocation list
 	publishing sync.Mutex    // one revocation list at a time
+	shown      shownCRL
 }
 
 // State is everything that comes from configuration: one immutable snapshot, built and

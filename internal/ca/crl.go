@@ -14,9 +14,11 @@ import (
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 
 	"github.com/signet-ca/signet/internal/fault"
-	"github.com/signet-ca/signet/internal/keys"
 	"github.com/signet-ca/signet/internal/store"
 )
+
+// RevocationList is one that was made (RFC 5280, Section 5).
+type RevocationList = store.CRL
 
 // CRLSettings say how the revocation list is made.
 type CRLSettings struct {
@@ -30,15 +32,23 @@ type CRLSettings struct {
 // that it is on one list issued after it (RFC 5280, Section 3.3).
 const listedPastExpiry = time.Hour
 
-// CRL is the current revocation list, made anew if the stored one has run out.
-func (c *CA) CRL(ctx context.Context) (*store.CRL, error) {
+// CRL is the current revocation list, made anew if the stored one has run out. It is not to be
+// changed: the same one is given to many.
+func (c *CA) CRL(ctx context.Context) (*RevocationList, error) {
 	state := c.state.Load()
 	if state.CRL == nil {
 		return nil, fault.New(fault.Missing, "this CA publishes no revocation list; crl.enabled turns it on")
 	}
+	list, published := c.shown.get(state.Issuer.KeyID(), time.Now())
+	if list != nil {
+		return list, nil
+	}
 	stored, err := c.freshCRL(ctx, state)
-	if stored != nil || err != nil {
-		return stored, err
+	if err != nil {
+		return nil, err
+	}
+	if stored != nil {
+		return c.shown.put(stored, published, time.Now()), nil
 	}
 	c.publishing.Lock()
 	defer c.publishing.Unlock()
@@ -71,10 +81,7 @@ func (c *CA) freshCRL(ctx context.Context, s *State) (*store.CRL, error) {
 }
 
 func (c *CA) storedCRL(ctx context.Context, s *State) (list *store.CRL, err error) {
-	issuer, err := keys.PublicKeyID(s.Issuer.Issuer().PublicKey)
-	if err != nil {
-		return nil, err
-	}
+	issuer := s.Issuer.KeyID()
 	err = c.store.View(ctx, func(tx *store.Tx) error {
 		list, err = tx.CRL(issuer)
 		if errors.Is(err, store.ErrNotFound) {
@@ -134,11 +141,9 @@ func (c *CA) publishNext(ctx context.Context, state *State) error {
 	if err != nil {
 		return err
 	}
-	issuer, err := keys.PublicKeyID(state.Issuer.Issuer().PublicKey)
-	if err != nil {
-		return err
-	}
+	issuer := state.Issuer.KeyID()
 	list := &store.CRL{Issuer: issuer, Number: previous + 1, ThisUpdate: now, NextUpdate: next, DER: der}
+	defer c.shown.replaced() // whatever became of it
 	return c.store.Update(ctx, func(tx *store.Tx) error {
 		if err := tx.PutCRL(list, previous); err != nil {
 			return err

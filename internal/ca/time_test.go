@@ -3,6 +3,7 @@ package ca_test
 import (
 	"context"
 	"crypto/x509"
+	"log/slog"
 	"math/big"
 	"strings"
 	"testing"
@@ -200,6 +201,47 @@ func TestRevocationListsComeInTime(t *testing.T) {
 		if got := number(); got != 5 {
 			t.Errorf("nobody published for two days: number %d, want 5", got)
 		}
+	})
+}
+
+// A list is read once a second, however many ask; one that this server makes shows at once, one
+// of another server within that second, and what runs out is not shown.
+func TestRevocationListIsShownAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := testca.New(t, func(s *testca.Setup) {
+			s.CRL = &ca.CRLSettings{Lifetime: 10 * time.Second, Period: time.Second, URL: "https://localhost/crl"}
+		})
+		other := ca.New(ca.Options{Store: c.Store, Log: slog.New(slog.DiscardHandler)}, c.Office.State())
+		shown := func(by *ca.CA, want int64) *ca.RevocationList {
+			t.Helper()
+			list, err := by.CRL(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if list.Number != want {
+				t.Fatalf("number %d, want %d", list.Number, want)
+			}
+			return list
+		}
+		publish := func(by *ca.CA) {
+			t.Helper()
+			if err := by.PublishCRL(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		publish(c.Office)
+		first := shown(c.Office, 0)
+		shown(other, 0)
+		publish(c.Office)
+		shown(c.Office, 1)
+		time.Sleep(time.Second)
+		second := shown(other, 1)
+		time.Sleep(time.Second)
+		if again := shown(other, 1); again != second || first == second {
+			t.Error("the same list is another one when it is read again")
+		}
+		time.Sleep(9 * time.Second) // it has run out
+		shown(other, 2)
 	})
 }
 

@@ -38,7 +38,7 @@ func foundAddresses(ctx context.Context, host, by string, all []netip.Addr) {
 	}
 	var text []string
 	for _, one := range all {
-		text = append(text, one.String())
+		text = append(text, one.Unmap().String())
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
