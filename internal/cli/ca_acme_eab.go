@@ -209,16 +209,7 @@ func caACMEEABAdd() *command {
 					return err
 				}
 				k.Secret = v.Seal(secret, ca.SealedKey(k))
-				err = s.Update(ctx, func(tx *store.Tx) error {
-					if err := tx.AddACMEKey(k); err != nil {
-						return err
-					}
-					return tx.AddAudit(store.Audit{At: k.CreatedAt, Act: "acme.eab-add", Provisioner: args[0], Subject: k.Reference, Detail: "external account binding key " + k.ID})
-				})
-				if errors.Is(err, store.ErrExists) {
-					return fmt.Errorf("the provisioner %q has a key with the reference %q already", args[0], k.Reference)
-				}
-				return err
+				return addACMEKey(ctx, s, args[0], k)
 			})
 			if err != nil {
 				return nil, err
@@ -228,6 +219,20 @@ func caACMEEABAdd() *command {
 			return &r, nil
 		},
 	}
+}
+
+// addACMEKey writes a key down, whose secret is sealed already.
+func addACMEKey(ctx context.Context, s *store.Store, provisioner string, k *store.ACMEKey) error {
+	err := s.Update(ctx, func(tx *store.Tx) error {
+		if err := tx.AddACMEKey(k); err != nil {
+			return err
+		}
+		return tx.AddAudit(store.Audit{At: k.CreatedAt, Act: "acme.eab-add", Provisioner: provisioner, Subject: k.Reference, Detail: "external account binding key " + k.ID})
+	})
+	if errors.Is(err, store.ErrExists) {
+		return fmt.Errorf("the provisioner %q has a key with the reference %q already", provisioner, k.Reference)
+	}
+	return err
 }
 
 // eabID is 32 random letters and digits.
