@@ -274,6 +274,9 @@ func (w *writer) rollback(cause error) {
 // kept in p.err; the error returned here is one that spoils the transaction.
 func (w *writer) begin(ctx context.Context, group []*pending) error {
 	d := w.store.dialect
+	for _, p := range group {
+		p.err = nil // what an attempt before found is undone with it
+	}
 	if d.local {
 		if err := w.session.command(ctx, d.begin); err != nil {
 			return err

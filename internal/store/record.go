@@ -152,9 +152,6 @@ func (w *writer) addRecorded(ctx context.Context, group []*pending) error {
 	}
 	switch {
 	case err == nil:
-		for _, p := range group {
-			p.err = nil
-		}
 		return nil
 	case len(group) == 1:
 		return w.turn(ctx, group[0])
