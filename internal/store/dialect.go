@@ -61,7 +61,7 @@ type database struct {
 	secret string  // password inside the DSN, kept out of errors
 
 	warning string // what the operator should know; "" for nothing
-	noIfNew bool   // an index can't be created IF NOT EXISTS
+	noIfNew bool   // an index can't be created IF NOT EXISTS, nor dropped IF EXISTS
 }
 
 // salt tells rows of servers apart that are born in the same microsecond.

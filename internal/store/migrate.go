@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"regexp"
 	"strings"
 	"time"
 
@@ -96,15 +97,31 @@ func (w worded) Open(name string) (fs.File, error) {
 		return nil, err
 	}
 	text := string(data)
-	ifNew, ifOld := "IF NOT EXISTS", "IF EXISTS"
-	if w.base.noIfNew {
-		ifNew, ifOld = "", ""
-	}
-	text = strings.NewReplacer("{ifnew}", ifNew, "{ifold}", ifOld).Replace(text)
 	for word, means := range w.dialect.types {
 		text = strings.ReplaceAll(text, "{"+word+"}", means)
 	}
+	if w.base.noIfNew {
+		text = guardIndexes(text)
+	}
+	text = strings.NewReplacer("{ifnew}", "IF NOT EXISTS", "{ifold}", "IF EXISTS").Replace(text)
 	return &wordedFile{File: f, Reader: bytes.NewReader([]byte(text))}, nil
+}
+
+// guardIndexes has MySQL, which does not know IF EXISTS of an index, look by itself, so that a
+// migration that was cut off can run again: there each statement is a commit of its own.
+func guardIndexes(text string) string {
+	create := regexp.MustCompile(`(?m)^(CREATE INDEX) \{ifnew\} ((\w+) ON (\w+) \([^;]*\));$`)
+	drop := regexp.MustCompile(`(?m)^(DROP INDEX) \{ifold\} ((\w+) ON (\w+));$`)
+	return drop.ReplaceAllString(create.ReplaceAllString(text, guarded("= 0")), guarded("> 0"))
+}
+
+// guarded runs a statement about an index if the number of its columns that there are is as told.
+func guarded(count string) string {
+	return `SET @step = (SELECT IF(COUNT(*) ` + count + `, '$1 $2', 'DO 0') FROM information_schema.statistics
+	WHERE table_schema = DATABASE() AND table_name = '$4' AND index_name = '$3');
+PREPARE step FROM @step;
+EXECUTE step;
+DEALLOCATE PREPARE step;`
 }
 
 type wordedFile struct {

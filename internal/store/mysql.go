@@ -254,8 +254,6 @@ func mysqlAdvice(err error) string {
 	switch mysqlCode(err) {
 	case 1045, 1698:
 		return "the server refuses user or password: look at the dataSource"
-	case 1061:
-		return "an earlier start was cut off while it created an index: drop the one named here and start again"
 	case 1044, 1142, 1227:
 		return "the user lacks a right: it needs all of them on its database, and CREATE if that is to be created"
 	}

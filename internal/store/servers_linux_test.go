@@ -54,6 +54,7 @@ type server struct {
 var (
 	postgresOnce = sync.OnceValues(startPostgres)
 	mariadbOnce  = sync.OnceValues(startMariaDB)
+	mysqlOnce    = sync.OnceValues(func() (*server, error) { return startMariaDBWith("--version=8.0.36") })
 	running      struct {
 		sync.Mutex
 		servers []*server
@@ -79,6 +80,15 @@ func postgres(t testing.TB) *server {
 
 func mariadb(t testing.TB) *server {
 	s, err := mariadbOnce()
+	if err != nil {
+		t.Fatalf("start MariaDB, which Debian's package mariadb-server brings: %v", err)
+	}
+	return s
+}
+
+// mysql is a MariaDB that says it is MySQL 8, whose SQL has no IF EXISTS for an index.
+func mysql(t testing.TB) *server {
+	s, err := mysqlOnce()
 	if err != nil {
 		t.Fatalf("start MariaDB, which Debian's package mariadb-server brings: %v", err)
 	}
@@ -258,7 +268,9 @@ func (s *server) postgresSource(name string) string {
 		RawQuery: url.Values{"host": {s.dir}, "port": {strconv.Itoa(s.port)}}.Encode()}).String()
 }
 
-func startMariaDB() (*server, error) {
+func startMariaDB() (*server, error) { return startMariaDBWith() }
+
+func startMariaDBWith(options ...string) (*server, error) {
 	install, err := program("mariadb-install-db", "/usr/bin")
 	if err != nil {
 		return nil, err
@@ -280,6 +292,7 @@ func startMariaDB() (*server, error) {
 	s.command = []string{serve, "--no-defaults", "--datadir=" + data, "--socket=" + s.dir + "/sock", "--bind-address=127.0.0.1", "--port=" + strconv.Itoa(s.port),
 		"--ssl-ca=" + s.dir + "/ca.pem", "--ssl-cert=" + s.dir + "/ca.pem", "--ssl-key=" + s.dir + "/key.pem",
 		"--pid-file=" + s.dir + "/pid", "--max-connections=300", "--innodb-flush-method=nosync", "--innodb-buffer-pool-size=64M"}
+	s.command = append(s.command, options...)
 	root := "root@unix(" + s.dir + "/sock)/"
 	s.ready = func(ctx context.Context) error { return reach(ctx, "mysql", root) }
 	if err := s.start(); err != nil {
