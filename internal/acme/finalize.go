@@ -364,8 +364,7 @@ func finalizeProblem(err error) error {
 	p := &problem{Type: "rejectedIdentifier", Status: http.StatusForbidden, Detail: f.Message}
 	switch stage.Name {
 	case "enrich", "approve":
-		p.Type = "unauthorized"
-		p.Subproblems = []subproblem{{Type: "urn:smallstep:acme:error:denied", Detail: f.Message}}
+		p.Type, p.Subproblems = "unauthorized", hookSubproblems(err, f.Message)
 	case "draft", "lint":
 		p.Type, p.Status = "badCSR", http.StatusBadRequest
 	case "check":

@@ -29,7 +29,16 @@ func deniedByHook(err error, kind string) error {
 		return nil
 	}
 	words := faultText(err)
-	return &problem{Type: kind, Status: http.StatusForbidden, Detail: words, Subproblems: []subproblem{{Type: "urn:smallstep:acme:error:denied", Detail: words}}}
+	return &problem{Type: kind, Status: http.StatusForbidden, Detail: words, Subproblems: hookSubproblems(err, words)}
+}
+
+// hookSubproblems say by which code a webhook refused.
+func hookSubproblems(err error, words string) []subproblem {
+	code := ca.HookCode(err)
+	if code == "" {
+		code = "denied"
+	}
+	return []subproblem{{Type: "urn:smallstep:acme:error:" + code, Detail: words}}
 }
 
 // askValidated asks about a name that was proven; nil if nobody minds.

@@ -48,7 +48,7 @@ func TestHooks(t *testing.T) {
 	}
 	c := &client{world: w, key: newKey(t)}
 	set("new-account")
-	if r := c.post(c.url("new-account"), `{}`).refused(403, "unauthorized"); !strings.Contains(string(r.body), "not today") {
+	if r := c.post(c.url("new-account"), `{}`).refused(403, "unauthorized"); !strings.Contains(string(r.body), "not today") || !strings.Contains(string(r.body), `"urn:smallstep:acme:error:NO"`) {
 		t.Errorf("answer %s", r.body)
 	}
 	set("")

@@ -10,6 +10,14 @@ import (
 	"github.com/signet-ca/signet/internal/store"
 )
 
+func init() { // more by -rapid.checks, which is read after this
+	for name, n := range map[string]string{"rapid.checks": "15", "rapid.steps": "12"} {
+		if err := flag.Set(name, n); err != nil {
+			panic(err)
+		}
+	}
+}
+
 // orderModel is what RFC 8555, Section 7.1.6 says of one order, in the simplest words there
 // are: a state for each authorization, and what follows from them.
 type orderModel struct {
@@ -130,13 +138,6 @@ func TestOrderStates(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, map[string]any{"validation": map[string]any{"window": "1ms"}, "limits": map[string]any{"failedValidationsPerHour": -1, "pendingOrders": -1}})
 	c := w.newClient()
-	for name, n := range map[string]string{"rapid.checks": "15", "rapid.steps": "12"} { // more by -rapid.checks
-		if f := flag.Lookup(name); f.Value.String() == f.DefValue {
-			if err := f.Value.Set(n); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
 	run := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		run++

@@ -3,6 +3,7 @@ package ca
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"time"
 
 	"github.com/signet-ca/signet/internal/issue"
@@ -71,6 +72,14 @@ func joinDetail(a, b string) string {
 		return a + b
 	}
 	return a + ", " + b
+}
+
+// HookCode is the code by which a webhook refused; "" if none did, or it gave none.
+func HookCode(err error) string {
+	if r, ok := errors.AsType[*webhook.Refusal](err); ok {
+		return r.Code
+	}
+	return ""
 }
 
 // Stage says where on its way a certificate was refused, for doors whose protocol has

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -168,7 +169,7 @@ func (h *Hook) read(res *fetch.Answer) (any, error) {
 		return nil, h.unusable(fmt.Errorf("read the answer: %w", err))
 	}
 	if !a.Allow {
-		return nil, fault.New(fault.Denied, "the webhook %q refused%s", h.config.Name, a.words())
+		return nil, fault.Wrap(a.refusal(), fault.Denied, "the webhook %q refused%s", h.config.Name, a.words())
 	}
 	if len(a.Data) == 0 {
 		return nil, nil
@@ -178,6 +179,25 @@ func (h *Hook) read(res *fetch.Answer) (any, error) {
 		return nil, h.unusable(fmt.Errorf("read the data of the answer: %w", err))
 	}
 	return data, nil
+}
+
+// Refusal is the cause of an error by which a server refused, for doors whose protocol has a
+// place for its code.
+type Refusal struct {
+	Code string // letters, digits, - and _; "": it gave none that can be passed on
+}
+
+func (r *Refusal) Error() string { return "refused with the code " + strconv.Quote(r.Code) }
+
+const maxCode = 64
+
+func (a *answer) refusal() *Refusal {
+	if a.Error == nil || len(a.Error.Code) > maxCode || strings.ContainsFunc(a.Error.Code, func(r rune) bool {
+		return r != '-' && r != '_' && !('0' <= r && r <= '9') && !('A' <= r && r <= 'Z') && !('a' <= r && r <= 'z')
+	}) {
+		return &Refusal{}
+	}
+	return &Refusal{a.Error.Code}
 }
 
 // words are what the server wants the requester to know.
