@@ -3,6 +3,7 @@ package server
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/asn1"
 	"slices"
 	"time"
@@ -49,8 +50,12 @@ func (v *clientVerifier) verify(c tls.ConnectionState) error {
 // plain reports whether nothing but its signature is left to check of a leaf of ours.
 func (v *clientVerifier) plain(leaf *x509.Certificate, now time.Time) bool {
 	return v.simple && within(v.signing, now) && within(leaf, now) && !leaf.IsCA &&
-		len(leaf.UnhandledCriticalExtensions) == 0 && slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageClientAuth)
+		len(leaf.UnhandledCriticalExtensions) == 0 && slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageClientAuth) &&
+		!slices.ContainsFunc(leaf.Extensions, func(ext pkix.Extension) bool { return ext.Id.Equal(policyConstraints) })
 }
+
+// policyConstraints may demand a policy of the chain it ends (RFC 5280, Section 4.2.1.11).
+var policyConstraints = asn1.ObjectIdentifier{2, 5, 29, 36}
 
 func within(c *x509.Certificate, now time.Time) bool {
 	return !now.Before(c.NotBefore) && !now.After(c.NotAfter)
@@ -67,5 +72,5 @@ func restrictsNothing(issuer *x509.Certificate) bool {
 			return false
 		}
 	}
-	return true
+	return len(issuer.UnhandledCriticalExtensions) == 0
 }

@@ -316,11 +316,15 @@ func (s *Server) tlsConfig(next *setup) *tls.Config {
 		pool.AddCert(c)
 	}
 	t := next.cfg.TLS
-	return &tls.Config{
+	config := &tls.Config{
 		MinVersion: t.MinVersion.Number(), MaxVersion: t.MaxVersion.Number(), CipherSuites: t.Suites(),
 		ClientAuth: tls.RequestClientCert, VerifyConnection: newClientVerifier(next.state, pool).verify, ClientCAs: pool,
 		NextProtos: []string{"h2", "http/1.1"}, GetCertificate: s.own.get,
 	}
+	// With ticket keys of its own, as nothing else gives it: who resumes a session from before a
+	// reload shows a certificate anew, instead of failing with one that is not accepted any more.
+	config.WrapSession, config.UnwrapSession = config.EncryptTicket, config.DecryptTicket
+	return config
 }
 
 func tlsOptions(cfg *config.Config) *api.TLSOptions {

@@ -71,6 +71,9 @@ func TestClientCertificates(t *testing.T) {
 	critical := func(c *x509.Certificate) {
 		c.ExtraExtensions = append(c.ExtraExtensions, pkix.Extension{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 99999, 1}, Critical: true, Value: []byte{5, 0}})
 	}
+	policy := func(c *x509.Certificate) { // RFC 5280, Section 4.2.1.11: requireExplicitPolicy 0
+		c.ExtraExtensions = append(c.ExtraExtensions, pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 36}, Critical: true, Value: []byte{0x30, 3, 0x80, 1, 0}})
+	}
 	serverOnly := func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }
 	for _, c := range []struct {
 		name   string
@@ -81,6 +84,7 @@ func TestClientCertificates(t *testing.T) {
 		{"unknown issuer", n.Foreign("x", stranger.Intermediate, stranger.IntermediateKey, nil), 0},
 		{"expired", n.Foreign("x", n.Intermediate, n.IntermediateKey, expired), 0},
 		{"unknown critical extension", n.Foreign("x", n.Intermediate, n.IntermediateKey, critical), 0},
+		{"no policy where it demands one", n.Foreign("x", n.Intermediate, n.IntermediateKey, policy), 0},
 		{"not for clients", n.Foreign("x", n.Intermediate, n.IntermediateKey, serverOnly), 0},
 	} {
 		for _, chain := range [][]*x509.Certificate{c.holder.Chain, c.holder.Chain[:1]} {
@@ -98,6 +102,42 @@ func TestClientCertificates(t *testing.T) {
 	}
 	if a := roundTrip(n.dial(), request(t, "POST", n.url("/1.0/renew"), nil)); a.status != http.StatusBadRequest && a.status != http.StatusUnauthorized {
 		t.Errorf("no certificate: %d %s %v", a.status, a.body, a.err)
+	}
+	n.stop()
+}
+
+// A session that a client resumes brings its certificate from before. After a reload it is shown
+// anew: a client that has got another one meanwhile must not fail with the old one for ever.
+func TestSessionsOfEarlierAuthorities(t *testing.T) {
+	t.Parallel()
+	n := newNode(t).start()
+	stranger := testca.New(t)
+	cache := tls.NewLRUClientSessionCache(1)
+	resumed := false
+	ask := func(h *testca.Holder) answer {
+		present := h.TLS()
+		client := n.dial(func(config *tls.Config) {
+			config.ClientSessionCache = cache
+			config.RootCAs.AddCert(stranger.Root)
+			config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &present, nil }
+			config.VerifyConnection = func(c tls.ConnectionState) error { resumed = c.DidResume; return nil }
+		})
+		return roundTrip(client, request(t, "GET", n.url("/health"), nil))
+	}
+	before := n.Foreign("before", n.Intermediate, n.IntermediateKey, nil)
+	if first, second := ask(before), ask(before); first.status != http.StatusOK || second.status != http.StatusOK || !resumed {
+		t.Fatalf("%d %v, %d %v, resumed %v", first.status, first.err, second.status, second.err, resumed)
+	}
+	key, err := x509.MarshalPKCS8PrivateKey(stranger.IntermediateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.file("root.crt", encode("CERTIFICATE", stranger.Root.Raw))
+	n.file("intermediate.crt", encode("CERTIFICATE", stranger.Intermediate.Raw))
+	n.file("intermediate.key", encode("PRIVATE KEY", key))
+	n.reload(reloaded)
+	if a := ask(stranger.Foreign("after", stranger.Intermediate, stranger.IntermediateKey, nil)); a.status != http.StatusOK {
+		t.Errorf("a good certificate and a session with an old one: %d %v", a.status, a.err)
 	}
 	n.stop()
 }
