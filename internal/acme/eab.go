@@ -4,7 +4,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/sha512"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"hash"
@@ -103,9 +102,9 @@ func parseEAB(raw json.RawMessage) (*signed, func() hash.Hash, error) {
 		return nil, nil, err
 	}
 	s := &signed{input: []byte(outer.Protected + "." + outer.Payload)}
-	header, err := base64.RawURLEncoding.DecodeString(outer.Protected)
-	payload, also := base64.RawURLEncoding.DecodeString(outer.Payload)
-	mac, too := base64.RawURLEncoding.DecodeString(outer.Signature)
+	header, err := fromBase64(outer.Protected)
+	payload, also := fromBase64(outer.Payload)
+	mac, too := fromBase64(outer.Signature)
 	if err = errors.Join(err, also, too); err != nil || outer.Signatures != nil || outer.Header != nil {
 		return nil, nil, malformed("the external account binding is no flattened JWS")
 	}

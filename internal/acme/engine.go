@@ -26,6 +26,8 @@ const (
 	leaseSlack = 45 * time.Second
 	// writeTime bounds the writing down of an outcome.
 	writeTime = 20 * time.Second
+	// releaseTime bounds what is written down when the server stops.
+	releaseTime = 2 * time.Second
 )
 
 // pauses are how long to wait before a challenge is tried again.
@@ -148,6 +150,7 @@ func (e *engine) work(r *run) {
 			problem = e.askValidated(r, a, attempt.Type)
 		}
 		if e.ctx.Err() != nil {
+			e.release(r)
 			r.tell(&problemStopping)
 			return
 		}
@@ -162,6 +165,7 @@ func (e *engine) work(r *run) {
 			return
 		}
 		if !e.rest(r, pause) {
+			e.release(r)
 			return
 		}
 	}
@@ -290,6 +294,23 @@ func (e *engine) settle(r *run, a *store.ACMEAuthz, o outcome) error {
 		}
 		return failOrder(tx, a.OrderID, why)
 	})
+}
+
+// release lets another server, or this one after a restart, go on at once with what was being
+// tried. If it cannot be written down, they wait for the lease to end.
+func (e *engine) release(r *run) {
+	ctx, cancel := context.WithTimeout(context.Background(), releaseTime)
+	defer cancel()
+	err := e.change(ctx, r, nil, func(tx *store.Tx, a *store.ACMEAuthz, c *store.ACMEChallenge) error {
+		if c.Status != "processing" {
+			return nil
+		}
+		c.Lease = 0
+		return tx.SetACMEAuthz(a)
+	})
+	if err != nil {
+		e.door.log.Debug("challenge not released", "act", "acme.challenge", "provisioner", r.provisioner.Name, "err", err)
+	}
 }
 
 // announce writes down that a challenge is being tried, for a client that is answered

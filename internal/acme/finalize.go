@@ -134,8 +134,8 @@ func (q *request) notReady(s *orderState) error {
 	return p
 }
 
-// parseCSR reads a certificate request (RFC 8555, Section 7.4). Padding is forgiven: some
-// appliances send it.
+// parseCSR reads a certificate request (RFC 8555, Section 7.4). Padding and line breaks are
+// forgiven: some appliances send them.
 func parseCSR(text string) (*x509.CertificateRequest, error) {
 	der, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(text, "="))
 	if err != nil || len(der) == 0 {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -21,12 +22,18 @@ import (
 // expireLease makes all challenges that are tried look left alone.
 func expireLease(t *testing.T, w *world, c *client) {
 	t.Helper()
+	setLease(t, w, c, 1)
+}
+
+// setLease says until when the server that tries a challenge wants to be left alone.
+func setLease(t *testing.T, w *world, c *client, until int64) {
+	t.Helper()
 	account := c.kid[strings.LastIndex(c.kid, "/")+1:]
 	err := w.ca.Store.Update(t.Context(), func(tx *store.Tx) error {
 		all, err := tx.ACMEAuthzsOf(account, "moved.example")
 		for _, a := range all {
 			for i := range a.Challenges {
-				a.Challenges[i].Lease = 1
+				a.Challenges[i].Lease = until
 			}
 			if err := tx.SetACMEAuthz(a); err != nil {
 				return err
@@ -134,6 +141,7 @@ func TestFinalizePayload(t *testing.T) {
 		{"nothing", ``, 400, "malformed"},
 		{"an empty object", `{}`, 400, "malformed"},
 		{"no base64", `{"csr":"!!!"}`, 400, "malformed"},
+		{"line breaks, which are forgiven", `{"csr":"` + b64(good[:30]) + `\r\n` + b64(good[30:]) + `"}`, 200, ""},
 		{"PEM", `{"csr":"-----BEGIN CERTIFICATE REQUEST-----"}`, 400, "malformed"},
 		{"no DER", `{"csr":"AAAA"}`, 400, "badCSR"},
 		{"a certificate", `{"csr":"` + b64(c.ca.Root.Raw) + `"}`, 400, "badCSR"},
@@ -401,6 +409,28 @@ func TestRevoke(t *testing.T) {
 			c.revoke(l.Raw, "").want(200)
 			return c.revoke(l.Raw, "")
 		}, 400, "alreadyRevoked"},
+		{"twice, then with a bad reason", func(c, _ *client, l *x509.Certificate, _ *client) *reply {
+			c.revoke(l.Raw, "").want(200)
+			return c.revoke(l.Raw, `,"reason":7`)
+		}, 400, "alreadyRevoked"},
+		{"twice, then by a stranger", func(c, o *client, l *x509.Certificate, _ *client) *reply {
+			c.revoke(l.Raw, "").want(200)
+			return o.revoke(l.Raw, "")
+		}, 403, "unauthorized"},
+		{"no reason by null", func(c, _ *client, l *x509.Certificate, _ *client) *reply { return c.revoke(l.Raw, `,"reason":null`) }, 200, ""},
+		{"a reason that is no whole number", func(c, _ *client, l *x509.Certificate, _ *client) *reply { return c.revoke(l.Raw, `,"reason":1.5`) }, 400, "malformed"},
+		{"a reason beyond 64 bits", func(c, _ *client, l *x509.Certificate, _ *client) *reply {
+			return c.revoke(l.Raw, `,"reason":99999999999999999999`)
+		}, 400, "malformed"},
+		{"line breaks", func(c, _ *client, l *x509.Certificate, _ *client) *reply {
+			return c.post(c.url("revoke-cert"), `{"certificate":"`+b64(l.Raw[:30])+`\n`+b64(l.Raw[30:])+`"}`)
+		}, 400, "malformed"},
+		{"something after the certificate", func(c, _ *client, l *x509.Certificate, _ *client) *reply {
+			return c.revoke(append(append([]byte{}, l.Raw...), 0), "")
+		}, 400, "malformed"},
+		{"the intermediate's certificate", func(c, _ *client, _ *x509.Certificate, _ *client) *reply {
+			return c.revoke(c.ca.Intermediate.Raw, "")
+		}, 404, "malformed"},
 		{"reason 7", func(c, _ *client, l *x509.Certificate, _ *client) *reply { return c.revoke(l.Raw, `,"reason":7`) }, 400, "badRevocationReason"},
 		{"reason 8", func(c, _ *client, l *x509.Certificate, _ *client) *reply { return c.revoke(l.Raw, `,"reason":8`) }, 400, "badRevocationReason"},
 		{"reason 11", func(c, _ *client, l *x509.Certificate, _ *client) *reply { return c.revoke(l.Raw, `,"reason":11`) }, 400, "badRevocationReason"},
@@ -429,8 +459,8 @@ func TestRevoke(t *testing.T) {
 				r.refused(tt.status, tt.kind)
 				return
 			}
-			if r.want(tt.status); len(r.body) > 0 {
-				t.Errorf("body %q", r.body)
+			if r.want(tt.status); len(r.body) > 0 || len(r.header.Values("Link")) != 1 {
+				t.Errorf("body %q, Link %q", r.body, r.header.Values("Link"))
 			}
 			serial := leaf.SerialNumber.Text(16)
 			err := w.ca.Store.View(t.Context(), func(tx *store.Tx) error {
@@ -466,6 +496,19 @@ func TestRevoke(t *testing.T) {
 		}
 		w.newClient().in(t).revoke(issued.Chain[0].Raw, "").refused(403, "unauthorized")
 		c.revoke(issued.Chain[0].Raw, "").want(200)
+	})
+	t.Run("at the address of another provisioner of type ACME", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, nil, withMore(object(map[string]any{"name": "other"})))
+		c := w.newClient()
+		_, leaf, key := c.certificate("b.example")
+		there := w.srv.URL + "/acme/other/"
+		payload := `{"certificate":"` + b64(leaf.Raw) + `"}`
+		other := &client{world: w, key: newKey(t)}
+		other.kid = other.post(there+"new-account", `{}`).want(201).location()
+		other.post(there+"revoke-cert", payload).refused(403, "unauthorized")
+		c.post(there+"revoke-cert", payload).refused(403, "unauthorized")
+		(&client{world: w, key: key}).post(there+"revoke-cert", payload).want(200)
 	})
 	t.Run("a certificate of a provisioner that is not ACME", func(t *testing.T) {
 		t.Parallel()
@@ -518,12 +561,43 @@ func TestRenewalInfo(t *testing.T) {
 		"an empty part":          {".AAAA", 400},
 		"another serial number":  {b64(leaf.AuthorityKeyId) + ".AQID", 404},
 		"no base64":              {"!!!.AAAA", 400},
+		"three parts":            {certID(leaf) + ".AAAA", 400},
+		"no serial number":       {b64(leaf.AuthorityKeyId) + ".", 400},
+		"the number 0":           {b64(leaf.AuthorityKeyId) + ".AA", 404},
+		"a number without end":   {b64(leaf.AuthorityKeyId) + "." + strings.Repeat("AAAA", 100), 400},
+		"bits that mean nothing": {b64(leaf.AuthorityKeyId) + ".AB", 400},
+		"white space":            {b64(leaf.AuthorityKeyId) + ".AQ%0AID", 400},
+		"another CA's key":       {b64(c.ca.Root.SubjectKeyId) + "." + b64(leaf.SerialNumber.Bytes()), 404},
 	} {
 		if r := info(tt.id); r.status != tt.status || r.problem().Type != "urn:ietf:params:acme:error:malformed" {
 			t.Errorf("%s: %d %s", name, r.status, r.body)
 		}
 	}
 	info(b64(leaf.AuthorityKeyId) + "." + b64(leaf.SerialNumber.Bytes())).want(200) // without the leading zero
+	// The window stays where it is, is read by POST-as-GET, too, and short lives are asked about often.
+	var again windowDoc
+	c.get(c.url("renewal-info/" + certID(leaf))).want(200).into(&again)
+	if again != got {
+		t.Errorf("the window moves: %v, %v", got, again)
+	}
+	c.post(c.url("renewal-info/"+certID(leaf)), `{}`).refused(400, "malformed")
+	if n, err := strconv.Atoi(r.header.Get("Retry-After")); err != nil || n < 60 || n > int(life/time.Second)/10 {
+		t.Errorf("Retry-After %q for a life of %s", r.header.Get("Retry-After"), life)
+	}
+	for _, scope := range []string{"serial:" + leaf.SerialNumber.Text(16), "issuer:" + w.ca.Office.State().Issuer.KeyID(), "*"} {
+		if err := w.ca.Store.Update(t.Context(), func(tx *store.Tx) error {
+			return tx.SetACMERenewal(store.ACMERenewal{Scope: scope, CreatedAt: time.Now()})
+		}); err != nil {
+			t.Fatal(err)
+		}
+		info(certID(leaf)).want(200).into(&again)
+		if !again.Window.End.Before(time.Now()) || again.Window.End.Sub(again.Window.Start) != 30*time.Minute {
+			t.Errorf("the operator wants %s renewed: %v", scope, again)
+		}
+		if err := w.ca.Store.Update(t.Context(), func(tx *store.Tx) error { return tx.RemoveACMERenewal(scope) }); err != nil {
+			t.Fatal(err)
+		}
+	}
 	_, other, _ := c.certificate("b.example")
 	if err := w.ca.Store.Update(t.Context(), func(tx *store.Tx) error {
 		return tx.SetACMERenewal(store.ACMERenewal{Scope: "provisioner:acme/acme", Explanation: "https://ca.example/why", CreatedAt: time.Now()})
@@ -623,6 +697,15 @@ func TestLimits(t *testing.T) {
 	c.order("b.example")
 	limited(c.post(c.url("new-order"), dnsOrder("c.example")), "newOrdersPerHour")
 
+	c = with("newOrdersPerHour", 2)
+	_, leaf, _ := c.certificate("a.example")
+	c.order("b.example")
+	limited(c.post(c.url("new-order"), dnsOrder("c.example")), "newOrdersPerHour")
+	again := `{"identifiers":[{"type":"dns","value":"a.example"}],"replaces":"` + certID(leaf) + `"}`
+	limited(c.post(c.url("new-order"), again), "newOrdersPerHour")
+	c.revoke(leaf.Raw, "").want(200)
+	c.post(c.url("new-order"), again).want(201) // its time has come
+
 	c = with("newAccountsPerHour", 2)
 	c.world.newClient()
 	limited((&client{world: c.world, key: newKey(t)}).post(c.url("new-account"), `{}`), "newAccountsPerHour")
@@ -638,7 +721,8 @@ func TestLimits(t *testing.T) {
 	c.certificate("a.example", "b.example")
 
 	// A renewal in its time is never turned away, and one that comes too early is.
-	o, leaf, _ := c.certificate("r.example")
+	var o *orderDoc
+	o, leaf, _ = c.certificate("r.example")
 	replace := func() *reply {
 		r := c.post(c.url("new-order"), `{"identifiers":[{"type":"dns","value":"r.example"}],"replaces":"`+certID(leaf)+`"}`).want(201)
 		r.into(o)

@@ -93,12 +93,12 @@ func parseSigned(body []byte) (*signed, error) {
 
 func parseParts(protected, payload, signature string) (*signed, error) {
 	s := &signed{input: []byte(protected + "." + payload)}
-	header, err := base64.RawURLEncoding.DecodeString(protected)
+	header, err := fromBase64(protected)
 	if err == nil {
-		s.payload, err = base64.RawURLEncoding.DecodeString(payload)
+		s.payload, err = fromBase64(payload)
 	}
 	if err == nil {
-		s.signature, err = base64.RawURLEncoding.DecodeString(signature)
+		s.signature, err = fromBase64(signature)
 	}
 	if err != nil {
 		return nil, malformed("protected, payload and signature have to be base64url without padding")
@@ -107,6 +107,15 @@ func parseParts(protected, payload, signature string) (*signed, error) {
 		return nil, err
 	}
 	return s, s.checkHeader()
+}
+
+// fromBase64 decodes base64url as RFC 7515, Section 2 means it: without padding, line breaks or
+// anything else in between. The library alone passes over line breaks.
+func fromBase64(s string) ([]byte, error) {
+	if strings.ContainsAny(s, "\r\n") {
+		return nil, base64.CorruptInputError(strings.IndexAny(s, "\r\n"))
+	}
+	return base64.RawURLEncoding.DecodeString(s)
 }
 
 // read reads the header of most requests, which has four plain texts, in one pass.

@@ -79,6 +79,10 @@ var attacks = []attack{
 	{"an empty signature", after(func(m map[string]any) { m["signature"] = "" }), 400, "malformed"},
 	{"a signature that is no string", after(func(m map[string]any) { m["signature"] = 5 }), 400, "malformed"},
 	{"a padded signature", after(func(m map[string]any) { m["signature"] = m["signature"].(string) + "==" }), 400, "malformed"},
+	{"a line break in the signature", after(func(m map[string]any) {
+		m["signature"] = m["signature"].(string)[:40] + "\n" + m["signature"].(string)[40:]
+	}), 400, "malformed"},
+	{"line breaks in what is signed", func(c *client, _ string, h map[string]any, p string) any { return signBroken(c, h, p) }, 400, "malformed"},
 	{"standard base64", after(func(m map[string]any) { m["protected"] = "+/" + m["protected"].(string)[2:] }), 400, "malformed"},
 	{"a cut signature", after(func(m map[string]any) { m["signature"] = b64(make([]byte, 40)) }), 400, "malformed"},
 	{"a signature of zeros", after(func(m map[string]any) { m["signature"] = b64(make([]byte, 64)) }), 400, "malformed"},
@@ -134,6 +138,7 @@ var attacks = []attack{
 		raw[12] ^= 1
 		h["nonce"] = b64(raw)
 	}), 400, "badNonce"},
+	{"a nonce with a line break", with(func(_ *client, _ string, h map[string]any) { h["nonce"] = h["nonce"].(string) + "\n" }), 400, "badNonce"},
 	{"no url", set("url", nil), 400, "malformed"},
 	{"url of another resource", with(func(c *client, _ string, h map[string]any) { h["url"] = c.url("somewhere") }), 400, "malformed"},
 	{"url of another host", with(func(_ *client, url string, h map[string]any) {
@@ -147,6 +152,22 @@ var attacks = []attack{
 	{"url with a slash at the end", with(func(_ *client, url string, h map[string]any) { h["url"] = url + "/" }), 400, "malformed"},
 	{"both kid and jwk", with(func(c *client, _ string, h map[string]any) { h["kid"], h["jwk"] = "x", c.jwk() }), 400, "malformed"},
 	{"neither kid nor jwk", with(func(_ *client, _ string, h map[string]any) { delete(h, "kid"); delete(h, "jwk") }), 400, "malformed"},
+}
+
+// signBroken signs a header that is encoded with line breaks, as base64 of mail is.
+func signBroken(c *client, h map[string]any, payload string) any {
+	raw, err := json.Marshal(h)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	protected, body := b64(raw[:30])+"\r\n"+b64(raw[30:]), b64([]byte(payload))
+	digest := sha256.Sum256([]byte(protected + "." + body))
+	r, s, err := ecdsa.Sign(rand.Reader, c.key, digest[:])
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	sig := append(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32))...)
+	return map[string]any{"protected": protected, "payload": body, "signature": b64(sig)}
 }
 
 // endpoints are addresses on which each attack is tried, with a payload that would do.

@@ -120,6 +120,9 @@ func (n *nonces) use(ctx context.Context, v *keys.Vault, text *string, now time.
 	if text == nil || *text == "" {
 		return nil, badNonce("the protected header has no nonce")
 	}
+	if len(*text) != base64.RawURLEncoding.EncodedLen(nonceBody+nonceMAC) { // also where a line break is in it
+		return nil, badNonce("the nonce is not one of this CA")
+	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(*text)
 	if err != nil || len(raw) != nonceBody+nonceMAC || raw[0] != nonceStored && raw[0] != nonceDerived {
 		return nil, badNonce("the nonce is not one of this CA")

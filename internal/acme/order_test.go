@@ -514,3 +514,61 @@ func TestTakenUpElsewhere(t *testing.T) {
 		}
 	}
 }
+
+// A server that stops in good order leaves what it was trying to others at once; one that was
+// killed is waited for until its lease is over, unless a client asks by itself.
+func TestLeftToOthers(t *testing.T) {
+	t.Parallel()
+	begin := func(t *testing.T) (w *world, there *client, o *orderDoc, ch *challengeDoc, move func(string) string) {
+		w = newWorld(t, nil, durable)
+		second := w.beside()
+		c := w.newClient()
+		o = c.order("moved.example")
+		ch = c.readAuthz(o.Authorizations[0]).challenge(t, "http-01")
+		c.post(ch.URL, "{}").want(200).into(ch)
+		if ch.Status != "processing" {
+			t.Fatalf("challenge %+v", ch)
+		}
+		w.door.Close()
+		move = func(link string) string { return strings.Replace(link, w.srv.URL, second.srv.URL, 1) }
+		return w, &client{world: second, key: c.key, kid: move(c.kid)}, o, ch, move
+	}
+	ready := func(t *testing.T, c *client, url string) {
+		t.Helper()
+		for deadline := time.Now().Add(20 * time.Second); c.readOrder(url).Status != "ready"; {
+			if time.Now().After(deadline) {
+				t.Fatal("nobody took the challenge up")
+			}
+			time.Sleep(20 * time.Millisecond) // or the limit of nonces is reached
+		}
+	}
+	t.Run("stopped", func(t *testing.T) {
+		t.Parallel()
+		_, there, o, ch, move := begin(t)
+		there.show(ch.Token)
+		ready(t, there, move(o.url))
+	})
+	t.Run("killed", func(t *testing.T) {
+		t.Parallel()
+		w, there, o, ch, move := begin(t)
+		setLease(t, w, there, time.Now().Add(time.Hour).Unix())
+		asked := func() int {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return w.asked
+		}
+		before := asked()
+		there.show(ch.Token)
+		for range 5 {
+			if s := there.readOrder(move(o.url)).Status; s != "pending" {
+				t.Fatalf("order %s", s)
+			}
+			there.readAuthz(move(o.Authorizations[0]))
+		}
+		if n := asked(); n != before {
+			t.Errorf("%d validations beside the one who has the lease", n-before)
+		}
+		there.post(move(ch.URL), "{}").want(200).into(ch)
+		ready(t, there, move(o.url))
+	})
+}

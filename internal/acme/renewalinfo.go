@@ -96,22 +96,31 @@ func lookAgain(c *store.Certificate, serial string) time.Duration {
 	return max(min(d, c.NotAfter.Sub(c.NotBefore)/10), time.Minute)
 }
 
-// serialOf reads a certID (RFC 9773, Section 4.1): the key identifier of the issuer and the
-// serial number, as numbers are encoded. One of another issuer is not found.
+// serialOf reads a certID and gives the serial number. One of another issuer is not found.
 func (q *request) serialOf(certID string) (string, error) {
-	issuer, number, ok := strings.Cut(certID, ".")
-	if !ok || len(certID) > 200 {
-		return "", malformed("a certificate is named by two parts in base64url with a dot in between (RFC 9773, Section 4.1)")
-	}
-	keyID, err := base64.RawURLEncoding.Strict().DecodeString(issuer)
-	raw, also := base64.RawURLEncoding.Strict().DecodeString(number)
-	if err = errors.Join(err, also); err != nil || len(keyID) == 0 || len(raw) == 0 {
-		return "", malformed("a part of the name of the certificate is not base64url without padding")
+	keyID, serial, err := splitCertID(certID)
+	if err != nil {
+		return "", err
 	}
 	if !q.state.HasIssuer(keyID) {
 		return "", missing("certificate: its issuer is not this CA")
 	}
-	return ca.SerialHex(new(big.Int).SetBytes(raw)), nil
+	return serial, nil
+}
+
+// splitCertID takes a certID apart (RFC 9773, Section 4.1): the key identifier of the issuer and
+// the serial number, as numbers are encoded.
+func splitCertID(certID string) (keyID []byte, serial string, err error) {
+	issuer, number, ok := strings.Cut(certID, ".")
+	if !ok || len(certID) > 200 || strings.ContainsAny(certID, "\r\n") {
+		return nil, "", malformed("a certificate is named by two parts in base64url with a dot in between (RFC 9773, Section 4.1)")
+	}
+	keyID, err = base64.RawURLEncoding.Strict().DecodeString(issuer)
+	raw, also := base64.RawURLEncoding.Strict().DecodeString(number)
+	if err = errors.Join(err, also); err != nil || len(keyID) == 0 || len(raw) == 0 {
+		return nil, "", malformed("a part of the name of the certificate is not base64url without padding")
+	}
+	return keyID, ca.SerialHex(new(big.Int).SetBytes(raw)), nil
 }
 
 // replacement is the certificate that an order replaces (RFC 9773, Section 5).

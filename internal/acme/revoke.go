@@ -3,7 +3,6 @@ package acme
 import (
 	"bytes"
 	"crypto/x509"
-	"encoding/base64"
 	"errors"
 	"net"
 	"net/http"
@@ -31,7 +30,7 @@ func (q *request) revoke() error {
 	if err := q.body.read(&ask); err != nil {
 		return err
 	}
-	der, err := base64.RawURLEncoding.DecodeString(ask.Certificate)
+	der, err := fromBase64(ask.Certificate)
 	if err != nil {
 		return malformed("certificate is not base64url without padding")
 	}

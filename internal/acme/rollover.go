@@ -1,6 +1,7 @@
 package acme
 
 import (
+	"crypto"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -11,46 +12,14 @@ import (
 // keyChange gives an account another key (RFC 8555, Section 7.3.5): the old key signs the
 // request, the new one what is in it.
 func (q *request) keyChange() error {
-	if len(q.body.payload) == 0 {
-		return malformed("the payload is empty; it has to be a message signed with the new key")
-	}
-	inner, err := parseSigned(q.body.payload)
+	c, err := parseRollover(q.body)
 	if err != nil {
 		return err
 	}
-	switch {
-	case inner.header.JWK == nil || inner.header.KeyID != nil:
-		return malformed("the inner message needs the new key in jwk, and no kid")
-	case inner.header.Nonce != nil:
-		return malformed("the inner message must not have a nonce")
-	case inner.header.URL == nil || *inner.header.URL != *q.body.header.URL:
-		return malformed("the url of the inner message is not that of the outer one")
-	}
-	pub, err := parseKey(inner.header.JWK, inner.header.Algorithm)
-	if err != nil {
-		return err
-	}
-	if err := inner.verify(pub); err != nil {
-		return err
-	}
-	var ask struct {
-		Account string          `json:"account"`
-		OldKey  json.RawMessage `json:"oldKey"`
-	}
-	if err := inner.read(&ask); err != nil {
-		return err
-	}
-	if ask.Account != *q.body.header.KeyID {
-		return malformed("the account in the inner message is not that of the outer one")
-	}
-	old, err := parseKey(ask.OldKey, "")
-	if err != nil {
-		return err
-	}
-	if was, _, err := identity(old); err != nil || was != q.account.Thumbprint {
+	if was, _, err := identity(c.oldKey); err != nil || was != q.account.Thumbprint {
 		return malformed("oldKey is not the key of the account")
 	}
-	thumbprint, der, err := identity(pub)
+	thumbprint, der, err := identity(c.key)
 	if err != nil {
 		return err
 	}
@@ -58,6 +27,49 @@ func (q *request) keyChange() error {
 		return malformed("the new key is the one that the account has")
 	}
 	return q.rekey(thumbprint, der)
+}
+
+// rollover is what the inner message of a key change says. It is signed by the new key, and for
+// the account that signed the outer one.
+type rollover struct{ key, oldKey crypto.PublicKey }
+
+func parseRollover(outer *signed) (*rollover, error) {
+	if len(outer.payload) == 0 {
+		return nil, malformed("the payload is empty; it has to be a message signed with the new key")
+	}
+	inner, err := parseSigned(outer.payload)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case inner.header.JWK == nil || inner.header.KeyID != nil:
+		return nil, malformed("the inner message needs the new key in jwk, and no kid")
+	case inner.header.Nonce != nil:
+		return nil, malformed("the inner message must not have a nonce")
+	case inner.header.URL == nil || *inner.header.URL != *outer.header.URL:
+		return nil, malformed("the url of the inner message is not that of the outer one")
+	}
+	c := new(rollover)
+	if c.key, err = parseKey(inner.header.JWK, inner.header.Algorithm); err != nil {
+		return nil, err
+	}
+	if err := inner.verify(c.key); err != nil {
+		return nil, err
+	}
+	var ask struct {
+		Account string          `json:"account"`
+		OldKey  json.RawMessage `json:"oldKey"`
+	}
+	if err := inner.read(&ask); err != nil {
+		return nil, err
+	}
+	if ask.Account != *outer.header.KeyID {
+		return nil, malformed("the account in the inner message is not that of the outer one")
+	}
+	if c.oldKey, err = parseKey(ask.OldKey, ""); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 func (q *request) rekey(thumbprint string, der []byte) error {
