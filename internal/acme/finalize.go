@@ -384,7 +384,7 @@ func (q *request) clientIP() string {
 }
 
 // limitCertificates bounds how often one set of names is certified. A renewal in its time is
-// never turned away: a certificate is replaced once, so nobody gets around the bound by that.
+// never turned away: a certificate is replaced once and in its time, so nobody gets around the bound by that.
 func (q *request) limitCertificates(o *store.ACMEOrder) error {
 	n := q.kind.Bounds().Certificates
 	if n < 0 {

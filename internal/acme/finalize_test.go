@@ -737,6 +737,12 @@ func TestLimits(t *testing.T) {
 	}
 	c.finalize(o, csrFor(t, "r.example")).want(200)
 
+	// Nor may a client make a time for it by revoking what it got, one after the other.
+	c = with("certificatesPerDay", 1)
+	o, leaf, _ = c.certificate("r.example")
+	c.revoke(leaf.Raw, "").want(200)
+	limited(replace(), "certificatesPerDay")
+
 	c = with("identifiersPerOrder", 2)
 	c.post(c.url("new-order"), dnsOrder("a.example", "b.example", "c.example")).refused(400, "malformed")
 

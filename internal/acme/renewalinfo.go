@@ -172,7 +172,8 @@ func (q *request) isDue(c *store.Certificate, revoked bool) (bool, error) {
 	return err == nil && !suggest(c, revoked || early, q.now).Start.After(q.now), err
 }
 
-// renewsInTime reports whether an order replaces a certificate that should be renewed by now.
+// renewsInTime reports whether an order replaces a certificate that should be renewed by now. One
+// that was revoked does not count: a client could revoke and replace without end.
 func (q *request) renewsInTime(o *store.ACMEOrder) (bool, error) {
 	if o.Replaces == "" {
 		return false, nil
@@ -182,10 +183,10 @@ func (q *request) renewsInTime(o *store.ACMEOrder) (bool, error) {
 		return false, err
 	}
 	c, revoked, err := q.recorded(serial)
-	if err != nil {
+	if err != nil || revoked {
 		return false, err
 	}
-	return q.isDue(c, revoked)
+	return q.isDue(c, false)
 }
 
 // free reports whether nothing replaces the certificate: neither did an order, nor does one
