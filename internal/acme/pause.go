@@ -37,6 +37,7 @@ func (p *pausedNames) check(ctx context.Context, s *store.Store, accountID, name
 	p.mu.Unlock()
 	if old {
 		if err := p.read(ctx, s, now); err != nil {
+			p.forget()
 			return err
 		}
 	}
