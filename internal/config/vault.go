@@ -35,13 +35,15 @@ func (c *Config) Vault(key crypto.Signer) (v *keys.Vault, warning, err error) {
 			secrets = append(secrets, secret)
 		}
 	}
-	if der := material(key); der != nil && c.sealsByKey() {
+	switch der := material(key); {
+	case der != nil && c.sealsByKey():
 		secrets = append([][]byte{der}, secrets...)
-	} else if der != nil {
+	case der != nil:
 		secrets = append(secrets, der)
-	}
-	if len(secrets) == 0 {
+	case len(secrets) == 0:
 		return nil, errNoVault, nil
+	case c.sealsByKey():
+		return nil, nil, errors.New("signet.previousDatabaseSecrets: they only open what they sealed, and nothing is there to seal with: the key of the issuing certificate is not in this process; set signet.databaseSecret")
 	}
 	v, err = keys.NewVault(secrets...)
 	return v, nil, err

@@ -58,6 +58,9 @@ func TestVaultOfConfiguration(t *testing.T) {
 	if v, warning, err := bare.Vault(nil); v != nil || warning == nil || err != nil {
 		t.Errorf("a key that is elsewhere: %v, %v, %v", v, warning, err)
 	}
+	if v, _, err := with("", "env:SIGNET_TEST_SECRET").Vault(nil); err == nil || !strings.Contains(err.Error(), "databaseSecret") {
+		t.Errorf("an earlier secret seals: %v, %v", v, err)
+	}
 	for _, bad := range []*config.Config{with("short"), with("env:SIGNET_TEST_NONE"), with("a good secret of this CA", "short"), with("file:/nonexistent/secret")} {
 		if _, _, err := bad.Vault(key); err == nil || !strings.Contains(err.Error(), "atabaseSecret") {
 			t.Errorf("%v: %v", bad.Signet.DatabaseSecret, err)
