@@ -306,6 +306,12 @@ func TestNetworks(t *testing.T) {
 	}
 	n := fetch.Networks{Deny: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}}
 	check(t, challenge.New(challenge.Settings{HTTPPort: port, Networks: n}).Try(t.Context(), a), "connection")
+	a.Identifier.Value = "64:ff9b::7f00:1" // the same by way of NAT64
+	err := challenge.New(challenge.Settings{HTTPPort: port, Networks: n}).Try(t.Context(), a)
+	check(t, err, "connection")
+	if !strings.Contains(err.Error(), "in no network that may be reached") {
+		t.Error(err)
+	}
 }
 
 // A server that never ends does not hold a validator longer than its time.

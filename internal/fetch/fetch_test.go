@@ -84,10 +84,13 @@ func TestRedirectsOfStrangers(t *testing.T) {
 	}
 }
 
+// SEC-21: an IPv4 address that is forbidden is so inside IPv6 as well, in each way of writing it
+// that a gateway takes back out.
 func TestAddressesOfStrangers(t *testing.T) {
 	t.Parallel()
 	client := fetch.New(fetch.Options{Reach: fetch.Validation, Timeout: 2 * time.Second})
-	for _, host := range []string{"169.254.169.254", "[::ffff:169.254.169.254]", "[fe80::1]", "224.0.0.1", "0.0.0.0", "[::]", "[fd00:ec2::254]", "168.63.129.16", "255.255.255.255"} {
+	for _, host := range []string{"169.254.169.254", "[::ffff:169.254.169.254]", "[fe80::1]", "224.0.0.1", "0.0.0.0", "[::]", "[fd00:ec2::254]", "168.63.129.16", "255.255.255.255",
+		"[64:ff9b::a9fe:a9fe]", "[::ffff:0:a9fe:a9fe]", "[2002:a9fe:a9fe::1]", "[64:ff9b::a83f:8110]", "[64:ff9b::e000:1]", "[64:ff9b::]"} {
 		_, err := client.Do(t.Context(), &fetch.Request{URL: "http://" + host + ":9/"})
 		if err == nil || !strings.Contains(err.Error(), "may not be reached") {
 			t.Errorf("%s: %v", host, err)

@@ -62,7 +62,8 @@ func (n *Networks) admit(address string) error {
 	}
 	a := to.Addr().Unmap().WithZone("")
 	within := func(p netip.Prefix) bool { return p.Contains(a) }
-	if slices.ContainsFunc(n.Deny, within) || len(n.Allow) > 0 && !slices.ContainsFunc(n.Allow, within) {
+	inner, ok := translated(a)
+	if ok && slices.ContainsFunc(n.Deny, func(p netip.Prefix) bool { return p.Contains(inner) }) || slices.ContainsFunc(n.Deny, within) || len(n.Allow) > 0 && !slices.ContainsFunc(n.Allow, within) {
 		return fault.New(fault.Denied, "the address %s is in no network that may be reached", a)
 	}
 	return nil
@@ -71,6 +72,9 @@ func (n *Networks) admit(address string) error {
 // mayValidate judges one address; an IPv4 one in IPv6 clothing is judged as what it is.
 func mayValidate(a netip.Addr, follows bool) bool {
 	a = a.Unmap().WithZone("")
+	if inner, ok := translated(a); ok && !mayValidate(inner, follows) {
+		return false
+	}
 	for _, m := range metadata {
 		if a == m {
 			return false
@@ -85,4 +89,23 @@ func mayValidate(a netip.Addr, follows bool) bool {
 		return false
 	}
 	return true
+}
+
+// translations are the prefixes of IPv6 below which a gateway finds an IPv4 address, and the byte
+// where that begins: NAT64 (RFC 6052), SIIT (RFC 7915) and 6to4 (RFC 3056).
+var translations = map[netip.Prefix]int{
+	netip.MustParsePrefix("64:ff9b::/96"):    12,
+	netip.MustParsePrefix("::ffff:0:0:0/96"): 12,
+	netip.MustParsePrefix("2002::/16"):       2,
+}
+
+// translated is the IPv4 address that an IPv6 one stands for; false if it stands for itself.
+func translated(a netip.Addr) (netip.Addr, bool) {
+	for prefix, at := range translations {
+		if prefix.Contains(a) {
+			raw := a.As16()
+			return netip.AddrFrom4([4]byte(raw[at : at+4])), true
+		}
+	}
+	return netip.Addr{}, false
 }
