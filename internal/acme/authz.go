@@ -140,7 +140,8 @@ func (q *request) deactivate(a *store.ACMEAuthz) error {
 		if err := tx.SetACMEAuthz(&changed); err != nil {
 			return stale(err)
 		}
-		return failOrder(tx, a.OrderID, why)
+		_, err := failOrder(tx, a.OrderID, why)
+		return err
 	})
 	q.recent.forget(a.ID, a.OrderID)
 	if err == nil {

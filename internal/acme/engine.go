@@ -262,11 +262,11 @@ func (e *engine) settle(r *run, a *store.ACMEAuthz, o outcome) error {
 	var paused *store.ACMEPause
 	if p != nil && o.final {
 		paused = e.pauseAfter(r, a, time.Now())
-		e.door.limits.finished(a.AccountID)
 		defer e.door.paused.forget()
-		e.door.ca.Tell(ca.Event{Act: "acme_order", Provisioner: r.provisioner.Name, Type: store.ACMEInvalid})
 	}
-	return e.change(ctx, r, a, func(tx *store.Tx, a *store.ACMEAuthz, c *store.ACMEChallenge) error {
+	ended := false // its order, which two of its authorizations may come to
+	err := e.change(ctx, r, a, func(tx *store.Tx, a *store.ACMEAuthz, c *store.ACMEChallenge) error {
+		ended = false // the change may run twice
 		c.Problem, c.Since, c.Lease = why, 0, 0
 		c.Attempts = append(slices.Clone(c.Attempts[max(0, len(c.Attempts)-attemptsKept+1):]), o.attempt)
 		switch {
@@ -292,8 +292,14 @@ func (e *engine) settle(r *run, a *store.ACMEAuthz, o outcome) error {
 		if err != nil {
 			return err
 		}
-		return failOrder(tx, a.OrderID, why)
+		ended, err = failOrder(tx, a.OrderID, why)
+		return err
 	})
+	if err == nil && ended {
+		e.door.limits.finished(a.AccountID)
+		e.door.ca.Tell(ca.Event{Act: "acme_order", Provisioner: r.provisioner.Name, Type: store.ACMEInvalid})
+	}
+	return err
 }
 
 // release lets another server, or this one after a restart, go on at once with what was being
@@ -369,13 +375,15 @@ func (r *run) outcome() *store.ACMEAuthz {
 	return r.last
 }
 
-// failOrder ends the order that an authorization was made for, unless it has ended.
-func failOrder(tx *store.Tx, orderID string, why []byte) error {
+// failOrder ends the order that an authorization was made for; false if it has ended already, or
+// there is none.
+func failOrder(tx *store.Tx, orderID string, why []byte) (bool, error) {
 	if orderID == "" {
-		return nil
+		return false, nil
 	}
-	if err := tx.FailACMEOrder(orderID, why); !errors.Is(err, store.ErrStale) {
-		return err
+	err := tx.FailACMEOrder(orderID, why)
+	if errors.Is(err, store.ErrStale) {
+		return false, nil
 	}
-	return nil
+	return err == nil, err
 }
