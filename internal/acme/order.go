@@ -209,20 +209,23 @@ func (q *request) newOrder() error {
 	if err := q.checkTimes(&ask, profile); err != nil {
 		return err
 	}
-	replaced, err := q.checkReplaces(ask.Replaces, ids)
+	same, err := q.sameOrder(&ask, ids)
 	if err != nil {
 		return err
+	}
+	var replaced *replacement
+	if same == nil { // or that one replaces the certificate already
+		if replaced, err = q.checkReplaces(ask.Replaces, ids); err != nil {
+			return err
+		}
 	}
 	if replaced == nil || !replaced.due { // a renewal in its time is never turned away
 		if err := q.limits.newOrder(q); err != nil {
 			return err
 		}
 	}
-	if same, err := q.sameOrder(&ask, ids); err != nil || same != nil {
-		if err == nil {
-			err = q.answerOrder(http.StatusCreated, same)
-		}
-		return err
+	if same != nil {
+		return q.answerOrder(http.StatusCreated, same)
 	}
 	if err := q.askOrder(ids); err != nil {
 		return err

@@ -84,3 +84,17 @@ func TestReusedAuthorizationFails(t *testing.T) {
 		t.Error("a lost authorization is handed out again")
 	}
 }
+
+// A renewal that is asked for again is the order that replaces the certificate, not its hindrance.
+func TestRenewalOrderReuse(t *testing.T) {
+	t.Parallel()
+	c := newWorld(t, map[string]any{"orderReuse": true}).newClient()
+	_, leaf, _ := c.certificate("a.example")
+	payload := `{"identifiers":[{"type":"dns","value":"a.example"}],"replaces":"` + certID(leaf) + `"}`
+	first := c.post(c.url("new-order"), payload).want(http.StatusCreated).location()
+	if again := c.post(c.url("new-order"), payload).want(http.StatusCreated).location(); again != first {
+		t.Errorf("%s after %s", again, first)
+	}
+	other := `{"identifiers":[{"type":"dns","value":"a.example"},{"type":"dns","value":"b.example"}],"replaces":"` + certID(leaf) + `"}`
+	c.post(c.url("new-order"), other).refused(http.StatusConflict, "alreadyReplaced")
+}
