@@ -174,7 +174,7 @@ func (q *request) newAuthz() error {
 	if err != nil {
 		return err
 	}
-	if err := q.limits.newOrder(q); err != nil {
+	if err := q.limits.newAuthz(q); err != nil {
 		return err
 	}
 	if subdomains {

@@ -4,11 +4,27 @@ import (
 	"crypto"
 	"encoding/json"
 	"testing"
+	"time"
 
 	"github.com/signet-ca/signet/internal/provisioner"
 	"github.com/signet-ca/signet/internal/store"
 	"github.com/signet-ca/signet/internal/strict"
 )
+
+// NonceMemory is what a server remembers of nonces that were used.
+type NonceMemory struct{ nonces *nonces }
+
+// NewNonceMemory is one that began at a moment.
+func NewNonceMemory(now time.Time) *NonceMemory {
+	n := newNonces(nil)
+	n.since = now
+	return &NonceMemory{n}
+}
+
+// Use notes a use; false if the nonce is not good any more.
+func (m *NonceMemory) Use(random byte, made, now time.Time) bool {
+	return now.Sub(made) <= nonceLife && m.nonces.remember(nonceID{random}, made, now)
+}
 
 // CheckSigned holds both ways of reading a message to one outcome, for fuzzing: what the fast one
 // takes the other takes as well, and means the same.

@@ -368,7 +368,7 @@ func finalizeProblem(err error) error {
 	case "draft", "lint":
 		p.Type, p.Status = "badCSR", http.StatusBadRequest
 	case "check":
-		if f.Kind == fault.Invalid {
+		if _, time := errors.AsType[*issue.Validity](err); time || f.Kind == fault.Invalid {
 			p.Type, p.Status = "malformed", http.StatusBadRequest
 		}
 	}

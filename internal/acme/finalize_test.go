@@ -327,7 +327,7 @@ func TestRefusedAtTheEnd(t *testing.T) {
 			if got.status >= 500 {
 				t.Fatalf("status %d: %s", got.status, got.body)
 			}
-			if p := got.problem(); got.status != tt.status && got.status != 403 || p.Type == "" {
+			if p := got.problem(); got.status != tt.status || p.Type != "urn:ietf:params:acme:error:"+tt.kind {
 				t.Errorf("status %d: %s, want %d %s", got.status, got.body, tt.status, tt.kind)
 			}
 			if o := c.readOrder(o.url); o.Status != "ready" {
@@ -691,6 +691,16 @@ func TestLimits(t *testing.T) {
 	c.finalize(first, csrFor(t, "a.example")).want(200)
 	c.order("d.example")
 	limited(c.post(c.url("new-order"), dnsOrder("e.example")), "pendingOrders")
+
+	// Authorizations before orders are counted as well, or they would be a way around.
+	c = with("pendingOrders", 3)
+	preauthorize := func(name string) *reply {
+		return c.post(c.url("new-authz"), `{"identifier":{"type":"dns","value":"`+name+`"}}`)
+	}
+	for _, name := range []string{"a.example", "b.example", "c.example"} {
+		preauthorize(name).want(201)
+	}
+	limited(preauthorize("d.example"), "pendingOrders")
 
 	c = with("newOrdersPerHour", 2)
 	c.order("a.example")

@@ -14,6 +14,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/signet-ca/signet/internal/acme"
 )
 
 // attack bends a good request. It gets the header and the payload of one and makes the
@@ -279,6 +282,26 @@ func TestNonceReplay(t *testing.T) {
 			t.Fatal("the same nonce twice")
 		}
 		seen[n] = true
+	}
+}
+
+// A use is remembered for as long as the nonce is good, also of one from a server whose clock is
+// ahead, whenever the memory makes room.
+func TestNonceMemory(t *testing.T) {
+	t.Parallel()
+	began := time.Now()
+	m := acme.NewNonceMemory(began)
+	used := began.Add(time.Hour)
+	made := used.Add(2 * time.Minute) // by the clock of the other server
+	if !m.Use(1, made, used) {
+		t.Fatal("a good nonce is refused")
+	}
+	for at := time.Second; at < 3*time.Hour; at += 30 * time.Second {
+		now := used.Add(at)
+		if m.Use(1, made, now) {
+			t.Fatalf("the nonce is good again after %s", at)
+		}
+		_ = m.Use(2, now, now)
 	}
 }
 

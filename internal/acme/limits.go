@@ -139,6 +139,27 @@ func (l *limits) newOrder(q *request) error {
 	return nil
 }
 
+// newAuthz bounds how many authorizations an account asks for before it has orders, and how many it
+// leaves waiting, as if they were orders.
+func (l *limits) newAuthz(q *request) error {
+	if err := l.newOrder(q); err != nil {
+		return err
+	}
+	most := q.kind.Bounds().PendingOrders
+	if most < 0 {
+		return nil
+	}
+	var n int
+	err := q.store.View(q.ctx, func(tx *store.Tx) (err error) {
+		n, err = tx.PendingACMEPreauthzs(q.account.ID, q.now, most)
+		return err
+	})
+	if err == nil && n >= most {
+		err = limited(time.Minute, "pendingOrders", "too many authorizations of this account wait to be proven; prove them, or let them expire")
+	}
+	return err
+}
+
 // waiting counts one more order of an account. The store is asked only when the limit may
 // have been reached, or the last answer is old.
 func (l *limits) waiting(q *request, most int) (int, error) {

@@ -160,8 +160,8 @@ func (n *nonces) use(ctx context.Context, v *keys.Vault, text *string, now time.
 func (n *nonces) remember(id nonceID, made, now time.Time) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if len(n.used) >= nonceMemory || now.Sub(n.since) > nonceLife {
-		if len(n.earlier) > 0 && now.Sub(n.since) <= nonceLife {
+	if len(n.used) >= nonceMemory || now.Sub(n.since) > nonceLife+nonceSkew {
+		if len(n.earlier) > 0 && now.Sub(n.since) <= nonceLife+nonceSkew {
 			n.accepted = n.since // what was used before that is forgotten now
 		}
 		n.earlier, n.used, n.since = n.used, map[nonceID]struct{}{}, now

@@ -76,6 +76,15 @@ func (a *Authority) anchored() []*x509.Certificate {
 	return append(a.Chain[:len(a.Chain):len(a.Chain)], a.Root)
 }
 
+// Validity is a refusal because of the time for which a certificate would be valid, for doors whose
+// protocol has a word of its own for that. The error inside keeps its fault.
+type Validity struct{ err error }
+
+func (v *Validity) Error() string { return v.err.Error() }
+
+// Unwrap gives the refusal itself.
+func (v *Validity) Unwrap() error { return v.err }
+
 // checkValidity applies the profile's limits, the proof's bounds and the issuer's own
 // validity, on whole seconds.
 func checkValidity(g *Grant, notBefore, notAfter, now time.Time) error {

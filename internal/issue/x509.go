@@ -191,10 +191,10 @@ func (d *X509Draft) Check(now time.Time) (*CheckedX509, error) {
 	}
 	if d.bounded {
 		if err := checkIssuerBounds(a, d.cert.NotBefore, d.cert.NotAfter); err != nil {
-			return nil, err
+			return nil, &Validity{err}
 		}
 	} else if err := checkValidity(d.grant, d.cert.NotBefore, d.cert.NotAfter, now); err != nil {
-		return nil, err
+		return nil, &Validity{err}
 	}
 	names, err := finalNames(d.cert)
 	if err != nil {

@@ -107,6 +107,17 @@ func (tx *Tx) ACMEPreauthzsOf(accountID, value string) ([]*ACMEAuthz, error) {
 	return tx.acmeAuthzs("account_id = ? AND value = ? AND order_id = '' ORDER BY id DESC LIMIT 20", accountID, value)
 }
 
+// PendingACMEPreauthzs counts the authorizations of an account that were made for no order and wait
+// to be proven, up to a number from which on it does not matter how many there are.
+func (tx *Tx) PendingACMEPreauthzs(accountID string, now time.Time, most int) (n int, err error) {
+	err = tx.row(`SELECT count(*) FROM (SELECT 1 FROM acme_authzs WHERE account_id = ? AND order_id = '' AND status = 'pending' AND expires_at > ?
+		LIMIT ?) AS waiting`, []any{accountID, seconds(now), most}, &n)
+	if err != nil {
+		return 0, fmt.Errorf("count pending ACME authorizations: %w", err)
+	}
+	return n, nil
+}
+
 func (tx *Tx) acmeAuthzs(where string, args ...any) (all []*ACMEAuthz, err error) {
 	err = tx.rows("SELECT "+acmeAuthzColumns+" FROM acme_authzs WHERE "+where, args, func(r *sql.Rows) error {
 		a, err := scanACMEAuthz(r.Scan)

@@ -126,6 +126,25 @@ func TestACMERecords(t *testing.T) {
 		change(t, s, func(tx *store.Tx) error { return tx.AddACMENonceKey(5, []byte("key")) })
 		refuses(t, s, store.ErrExists, func(tx *store.Tx) error { return tx.AddACMENonceKey(5, []byte("other")) })
 
+		// Authorizations for no order are counted while they wait, and only as far as asked.
+		for i := range 3 {
+			_, z := acmeRows(50+i, a.ID)
+			z.OrderID = ""
+			if i == 2 {
+				z.Status = "valid"
+			}
+			change(t, s, func(tx *store.Tx) error { return tx.AddACMEAuthz(z) })
+		}
+		look(func(tx *store.Tx) error {
+			two, err := tx.PendingACMEPreauthzs(a.ID, at(0), 10)
+			one, also := tx.PendingACMEPreauthzs(a.ID, at(0), 1)
+			none, too := tx.PendingACMEPreauthzs(a.ID, at(101), 10)
+			if two != 2 || one != 1 || none != 0 {
+				t.Errorf("%d, %d and %d authorizations wait", two, one, none)
+			}
+			return errors.Join(err, also, too)
+		})
+
 		// The end of an account takes its pending orders along.
 		o2, z2 := acmeRows(2, a.ID)
 		change(t, s, func(tx *store.Tx) error { return tx.AddACMEOrder(o2, []*store.ACMEAuthz{z2}) })
