@@ -368,7 +368,11 @@ func finalizeProblem(err error) error {
 	case "draft", "lint":
 		p.Type, p.Status = "badCSR", http.StatusBadRequest
 	case "check":
-		if _, time := errors.AsType[*issue.Validity](err); time || f.Kind == fault.Invalid {
+		refusal, ok := errors.AsType[*issue.Refusal](err)
+		switch {
+		case ok && refusal.Of == issue.OfKey:
+			p.Type, p.Status = "badCSR", http.StatusBadRequest
+		case ok || f.Kind == fault.Invalid:
 			p.Type, p.Status = "malformed", http.StatusBadRequest
 		}
 	}

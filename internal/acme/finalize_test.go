@@ -312,6 +312,8 @@ func TestRefusedAtTheEnd(t *testing.T) {
 	}{
 		{"a policy", "rejectedIdentifier", 403, map[string]any{"options": map[string]any{"x509": map[string]any{"deny": map[string]any{"dns": []string{"a.example"}}}}}},
 		{"a shorter lifetime", "malformed", 400, map[string]any{"claims": map[string]any{"maxTLSCertDuration": "10m", "defaultTLSCertDuration": "10m"}}},
+		{"a kind of key", "badCSR", 400, map[string]any{"options": map[string]any{"x509": map[string]any{"constraints": map[string]any{"keyTypes": []string{"RSA"}}}}}},
+		{"a purpose", "rejectedIdentifier", 403, map[string]any{"options": map[string]any{"x509": map[string]any{"constraints": map[string]any{"allowedEKU": []string{"clientAuth"}}}}}},
 		{"a template that fails", "badCSR", 400, map[string]any{"options": map[string]any{"x509": map[string]any{"template": `{{ fail "no" }}`}}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -78,7 +78,7 @@ func (l *Limits) check(cert *x509.Certificate, names allNames) error {
 		}
 	}
 	if err := l.checkKey(cert); err != nil {
-		return err
+		return &Refusal{OfKey, err}
 	}
 	return l.checkPurposes(cert)
 }

@@ -76,14 +76,26 @@ func (a *Authority) anchored() []*x509.Certificate {
 	return append(a.Chain[:len(a.Chain):len(a.Chain)], a.Root)
 }
 
-// Validity is a refusal because of the time for which a certificate would be valid, for doors whose
-// protocol has a word of its own for that. The error inside keeps its fault.
-type Validity struct{ err error }
+// Refusal is one because of something else than names, for doors whose protocol tells these apart.
+// The error inside keeps its fault.
+type Refusal struct {
+	Of  Aspect
+	err error
+}
 
-func (v *Validity) Error() string { return v.err.Error() }
+// Aspect is what of a certificate is refused.
+type Aspect uint8
+
+// The aspects that protocols have words for.
+const (
+	OfValidity Aspect = iota + 1 // the time for which it would be valid
+	OfKey                        // its key
+)
+
+func (r *Refusal) Error() string { return r.err.Error() }
 
 // Unwrap gives the refusal itself.
-func (v *Validity) Unwrap() error { return v.err }
+func (r *Refusal) Unwrap() error { return r.err }
 
 // checkValidity applies the profile's limits, the proof's bounds and the issuer's own
 // validity, on whole seconds.

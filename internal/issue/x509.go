@@ -178,7 +178,7 @@ func fillSubject(s, defaults *pkix.Name) {
 func (d *X509Draft) Check(now time.Time) (*CheckedX509, error) {
 	a := d.grant.Profile.Authority
 	if err := CheckKey(d.cert.PublicKey); err != nil {
-		return nil, err
+		return nil, &Refusal{OfKey, err}
 	}
 	commonNames, err := d.settle(a)
 	if err != nil {
@@ -191,10 +191,10 @@ func (d *X509Draft) Check(now time.Time) (*CheckedX509, error) {
 	}
 	if d.bounded {
 		if err := checkIssuerBounds(a, d.cert.NotBefore, d.cert.NotAfter); err != nil {
-			return nil, &Validity{err}
+			return nil, &Refusal{OfValidity, err}
 		}
 	} else if err := checkValidity(d.grant, d.cert.NotBefore, d.cert.NotAfter, now); err != nil {
-		return nil, &Validity{err}
+		return nil, &Refusal{OfValidity, err}
 	}
 	names, err := finalNames(d.cert)
 	if err != nil {
