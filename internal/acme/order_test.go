@@ -16,7 +16,7 @@ import (
 // What needs no signature: RFC 8555, Sections 7.1.1 and 7.2.
 func TestUnsigned(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, nil)
+	w := newWorld(t, nil, withMore(object(map[string]any{"name": "off", "challenges": []string{"http-02"}})))
 	base := w.srv.URL
 	for _, tt := range []struct {
 		name, method, path string
@@ -41,6 +41,10 @@ func TestUnsigned(t *testing.T) {
 		{"new-nonce by DELETE", "DELETE", "/acme/acme/new-nonce", 405, nil},
 		{"a provisioner that is none", "GET", "/acme/nobody/directory", 404, problemIs("malformed")},
 		{"a provisioner of another type", "GET", "/acme/ops@example.com/directory", 401, problemIs("unauthorized")},
+		{"a provisioner that is disabled", "GET", "/acme/off/directory", 401, func(r *reply) bool {
+			return problemIs("unauthorized")(r) && r.header.Get("Replay-Nonce") == "" && !strings.Contains(string(r.body), "http-02")
+		}},
+		{"a signed address of a provisioner that is disabled", "POST", "/acme/off/new-account", 401, problemIs("unauthorized")},
 		{"a signed address of a provisioner that is none", "POST", "/acme/nobody/new-order", 404, problemIs("malformed")},
 		{"an address that is none", "GET", "/acme/acme/nothing", 404, nil},
 		{"nothing after the provisioner", "GET", "/acme/acme/", 404, nil},
