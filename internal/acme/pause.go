@@ -14,7 +14,7 @@ import (
 const (
 	pauseTime = time.Hour
 	pauseLook = 5 * time.Second // how old the list may be
-	pauseMost = 10000           // pauses that a server knows
+	pauseMost = 10000           // pauses that a server knows; are there more, it asks for each name
 )
 
 type pauseKey struct{ account, name string }
@@ -24,6 +24,7 @@ type pauseKey struct{ account, name string }
 type pausedNames struct {
 	mu     sync.Mutex
 	until  map[pauseKey]time.Time
+	more   bool // not all of them are known
 	looked time.Time
 }
 
@@ -41,9 +42,10 @@ func (p *pausedNames) check(ctx context.Context, s *store.Store, accountID, name
 			return err
 		}
 	}
-	p.mu.Lock()
-	until := p.until[pauseKey{accountID, name}]
-	p.mu.Unlock()
+	until, err := p.of(ctx, s, accountID, name)
+	if err != nil {
+		return err
+	}
 	if !until.After(now) {
 		return nil
 	}
@@ -51,10 +53,27 @@ func (p *pausedNames) check(ctx context.Context, s *store.Store, accountID, name
 		"; find out why they fail; the operator of this CA can lift the pause earlier")
 }
 
+// of is when the pause of a name ends; the zero time if there is none.
+func (p *pausedNames) of(ctx context.Context, s *store.Store, accountID, name string) (time.Time, error) {
+	p.mu.Lock()
+	until, known := p.until[pauseKey{accountID, name}]
+	ask := p.more && !known
+	p.mu.Unlock()
+	if !ask {
+		return until, nil
+	}
+	var one store.ACMEPause
+	err := s.View(ctx, func(tx *store.Tx) (err error) {
+		one, err = tx.ACMEPauseOf(accountID, name)
+		return err
+	})
+	return one.ExpiresAt, err
+}
+
 func (p *pausedNames) read(ctx context.Context, s *store.Store, now time.Time) error {
 	var all []store.ACMEPause
 	err := s.View(ctx, func(tx *store.Tx) (err error) {
-		all, err = tx.ACMEPauses(now, pauseMost)
+		all, err = tx.ACMEPauses("", now, pauseMost)
 		return err
 	})
 	if err != nil {
@@ -66,7 +85,7 @@ func (p *pausedNames) read(ctx context.Context, s *store.Store, now time.Time) e
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.until = until
+	p.until, p.more = until, len(all) == pauseMost
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package acme_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -54,6 +55,40 @@ func TestFailuresPause(t *testing.T) {
 	elsewhere.world = fresh
 	elsewhere.kid = strings.Replace(c.kid, w.srv.URL, fresh.srv.URL, 1)
 	elsewhere.prove(elsewhere.order("f.example").Authorizations[0])
+}
+
+// A pause holds however many others there are, and a list of those of one provisioner is not
+// filled up by those of another.
+func TestPauseAmongTooMany(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	c := w.newClient()
+	accountID := c.kid[strings.LastIndex(c.kid, "/")+1:]
+	err := w.ca.Store.Update(t.Context(), func(tx *store.Tx) error {
+		now := time.Now()
+		for i := range 10_000 {
+			// Accounts of the first list that is read.
+			if err := tx.SetACMEPause(store.ACMEPause{AccountID: fmt.Sprintf("!%d", i), Value: "x.example", ProvisionerID: "acme/other", CreatedAt: now, ExpiresAt: now.Add(time.Hour)}); err != nil {
+				return err
+			}
+		}
+		return tx.SetACMEPause(store.ACMEPause{AccountID: accountID, Value: "f.example", ProvisionerID: "acme/acme", CreatedAt: now, ExpiresAt: now.Add(time.Hour)})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.post(c.url("new-order"), dnsOrder("f.example")).refused(http.StatusTooManyRequests, "rateLimited")
+	c.order("g.example")
+	err = w.ca.Store.View(t.Context(), func(tx *store.Tx) error {
+		own, err := tx.ACMEPauses("acme/acme", time.Now(), 10_000)
+		if len(own) != 1 || own[0].Value != "f.example" {
+			t.Errorf("%d pauses of the provisioner are listed", len(own))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // What was tried for a challenge is kept beside it, the last few times, without what a

@@ -44,11 +44,9 @@ func caACMEPauseList() *command {
 			list := acmePauseList{}
 			err := f.with(ctx, env, args[0], func(s *store.Store, provisionerID string) error {
 				return s.View(ctx, func(tx *store.Tx) error {
-					all, err := tx.ACMEPauses(env.Now(), shownPauses)
+					all, err := tx.ACMEPauses(provisionerID, env.Now(), shownPauses)
 					for _, p := range all {
-						if p.ProvisionerID == provisionerID {
-							list = append(list, acmePauseResult{p.AccountID, p.Value, p.CreatedAt, p.ExpiresAt})
-						}
+						list = append(list, acmePauseResult{p.AccountID, p.Value, p.CreatedAt, p.ExpiresAt})
 					}
 					return err
 				})

@@ -32,14 +32,12 @@ func (tx *Tx) SetACMEPause(p ACMEPause) error {
 	return nil
 }
 
-// ACMEPauses lists the pauses of all accounts that have not ended, at most limit.
-func (tx *Tx) ACMEPauses(now time.Time, limit int) (all []ACMEPause, err error) {
-	err = tx.rows("SELECT account_id, value, provisioner_id, created_at, expires_at FROM acme_pauses WHERE expires_at > ? ORDER BY account_id, value LIMIT ?",
-		[]any{seconds(now), limit}, func(r *sql.Rows) error {
-			var p ACMEPause
-			var created, expires int64
-			err := r.Scan(&p.AccountID, &p.Value, &p.ProvisionerID, &created, &expires)
-			p.CreatedAt, p.ExpiresAt = moment(created), moment(expires)
+// ACMEPauses lists the pauses that have not ended, at most limit: those of a provisioner, or of all
+// if its ID is "".
+func (tx *Tx) ACMEPauses(provisionerID string, now time.Time, limit int) (all []ACMEPause, err error) {
+	err = tx.rows("SELECT account_id, value, provisioner_id, created_at, expires_at FROM acme_pauses WHERE expires_at > ? AND (provisioner_id = ? OR ? = '') ORDER BY account_id, value LIMIT ?",
+		[]any{seconds(now), provisionerID, provisionerID, limit}, func(r *sql.Rows) error {
+			p, err := scanACMEPause(r)
 			all = append(all, p)
 			return err
 		})
@@ -47,6 +45,26 @@ func (tx *Tx) ACMEPauses(now time.Time, limit int) (all []ACMEPause, err error) 
 		return nil, fmt.Errorf("pauses of validations: %w", err)
 	}
 	return all, nil
+}
+
+// ACMEPauseOf is the pause of one name of an account; the zero value if there is none.
+func (tx *Tx) ACMEPauseOf(accountID, value string) (p ACMEPause, err error) {
+	err = tx.rows("SELECT account_id, value, provisioner_id, created_at, expires_at FROM acme_pauses WHERE account_id = ? AND value = ?",
+		[]any{accountID, value}, func(r *sql.Rows) (err error) {
+			p, err = scanACMEPause(r)
+			return err
+		})
+	if err != nil {
+		return p, fmt.Errorf("pause of validations: %w", err)
+	}
+	return p, nil
+}
+
+func scanACMEPause(r *sql.Rows) (p ACMEPause, err error) {
+	var created, expires int64
+	err = r.Scan(&p.AccountID, &p.Value, &p.ProvisionerID, &created, &expires)
+	p.CreatedAt, p.ExpiresAt = moment(created), moment(expires)
+	return p, err
 }
 
 // LiftACMEPauses ends the pauses of an account, all of them or that of one name; ErrNotFound

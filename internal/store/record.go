@@ -226,10 +226,22 @@ func (w *writer) statements(group []*pending) []statement {
 			all = append(all, statement{c.query, nil, c.args, 1})
 		}
 	}
-	// Tables are changed in the same order by every server, as rows are added.
-	slices.SortStableFunc(all[first:], func(a, b statement) int { return cmp.Compare(a.query, b.query) })
+	// Tables are changed in the same order by every server, as rows are added, and so are rows.
+	slices.SortStableFunc(all[first:], func(a, b statement) int {
+		return cmp.Or(cmp.Compare(a.query, b.query), cmp.Compare(a.key(), b.key()))
+	})
 	w.todo = all
 	return all
+}
+
+// key is the text by which a change finds its row: the first value of its condition.
+func (one *statement) key() string {
+	before, _, _ := strings.Cut(one.query, " WHERE ")
+	if n := strings.Count(before, "?"); n < len(one.args) {
+		key, _ := one.args[n].(string)
+		return key
+	}
+	return ""
 }
 
 // lookRevoked finds out whether any of the certificates that must not be revoked is.
