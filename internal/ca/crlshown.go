@@ -39,11 +39,16 @@ func (s *shownCRL) put(list *store.CRL, published int, now time.Time) *store.CRL
 	if published != s.published {
 		return list
 	}
-	if s.list == nil || s.list.Issuer != list.Issuer || s.list.Number != list.Number {
-		s.list = list
+	if s.list != nil && s.list.Issuer == list.Issuer {
+		switch {
+		case list.Number == s.list.Number:
+			list = s.list
+		case list.Number < s.list.Number && now.Before(s.until): // somebody who read later was faster
+			return s.list
+		}
 	}
-	s.until = now.Add(shownFor)
-	return s.list
+	s.list, s.until = list, now.Add(shownFor)
+	return list
 }
 
 // replaced says that this server has made another list.

@@ -61,12 +61,16 @@ func (n *Networks) admit(address string) error {
 		return fmt.Errorf("%s is no address", address)
 	}
 	a := to.Addr().Unmap().WithZone("")
-	within := func(p netip.Prefix) bool { return p.Contains(a) }
 	inner, ok := translated(a)
-	if ok && slices.ContainsFunc(n.Deny, func(p netip.Prefix) bool { return p.Contains(inner) }) || slices.ContainsFunc(n.Deny, within) || len(n.Allow) > 0 && !slices.ContainsFunc(n.Allow, within) {
+	denied := contains(n.Deny, a) || ok && contains(n.Deny, inner)
+	if denied || len(n.Allow) > 0 && !contains(n.Allow, a) {
 		return fault.New(fault.Denied, "the address %s is in no network that may be reached", a)
 	}
 	return nil
+}
+
+func contains(networks []netip.Prefix, a netip.Addr) bool {
+	return slices.ContainsFunc(networks, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
 // mayValidate judges one address; an IPv4 one in IPv6 clothing is judged as what it is.

@@ -131,15 +131,10 @@ func ParseToken(raw string, now time.Time) (*Token, error) {
 	t := &Token{At: now, raw: raw}
 	head, rest, _ := strings.Cut(raw, ".")
 	payload, signature, _ := strings.Cut(rest, ".")
-	known := headers.find(head)
-	if known == nil {
-		if err := t.Header.read(head); err != nil {
-			return nil, err
-		}
-	} else {
-		t.Header = *known
+	err := t.Header.read(head)
+	if err != nil {
+		return nil, err
 	}
-	var err error
 	if t.payload, err = base64.RawURLEncoding.DecodeString(payload); err != nil {
 		return nil, badToken(err, "its payload is not base64url")
 	}

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/signet-ca/signet/internal/ca"
+	"github.com/signet-ca/signet/internal/issue"
 )
 
 // clientVerifier checks the certificate that a TLS client shows, as crypto/tls would against
@@ -17,14 +17,12 @@ import (
 // for which its one is enough, and which may be remembered.
 type clientVerifier struct {
 	anchors *x509.CertPool
-	issuer  interface{ Signed(*x509.Certificate) bool }
-	signing *x509.Certificate
+	issuer  *issue.Local
 	simple  bool // the issuing certificate forbids its leaves nothing
 }
 
-func newClientVerifier(state *ca.State, anchors *x509.CertPool) *clientVerifier {
-	signing := state.Issuer.Chain()[0]
-	return &clientVerifier{anchors: anchors, issuer: state.Issuer, signing: signing, simple: restrictsNothing(signing)}
+func newClientVerifier(issuer *issue.Local, anchors *x509.CertPool) *clientVerifier {
+	return &clientVerifier{anchors: anchors, issuer: issuer, simple: restrictsNothing(issuer.Issuer())}
 }
 
 // verify is for tls.Config.VerifyConnection, which is asked at resumed sessions, too.
@@ -49,7 +47,7 @@ func (v *clientVerifier) verify(c tls.ConnectionState) error {
 
 // plain reports whether nothing but its signature is left to check of a leaf of ours.
 func (v *clientVerifier) plain(leaf *x509.Certificate, now time.Time) bool {
-	return v.simple && within(v.signing, now) && within(leaf, now) && !leaf.IsCA &&
+	return v.simple && within(v.issuer.Issuer(), now) && within(leaf, now) && !leaf.IsCA &&
 		len(leaf.UnhandledCriticalExtensions) == 0 && slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageClientAuth) &&
 		!slices.ContainsFunc(leaf.Extensions, func(ext pkix.Extension) bool { return ext.Id.Equal(policyConstraints) })
 }

@@ -318,7 +318,7 @@ func (s *Server) tlsConfig(next *setup) *tls.Config {
 	t := next.cfg.TLS
 	config := &tls.Config{
 		MinVersion: t.MinVersion.Number(), MaxVersion: t.MaxVersion.Number(), CipherSuites: t.Suites(),
-		ClientAuth: tls.RequestClientCert, VerifyConnection: newClientVerifier(next.state, pool).verify, ClientCAs: pool,
+		ClientAuth: tls.RequestClientCert, VerifyConnection: newClientVerifier(next.state.Issuer, pool).verify, ClientCAs: pool,
 		NextProtos: []string{"h2", "http/1.1"}, GetCertificate: s.own.get,
 	}
 	// With ticket keys of its own, as nothing else gives it: who resumes a session from before a
